@@ -1,0 +1,50 @@
+# Every target sets up what it needs first: `make demo` and `make test` work on a fresh machine with Python 3.11 to 3.13.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo dev test test-one lint types format check lock clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+install: $(STAMP) ## Make .venv with every pinned, hashed requirement
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install ## Run a dozen real jobs over four simulated APIs, and check every outcome
+	@$(BIN)/settle demo
+
+dev: install ## Redis, workers, Flower and the simulator in this terminal
+	@$(BIN)/settle dev
+
+test: install ## Unit, contract, property and acceptance tests, in random order
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install ## Let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: install ## mypy, strict
+	$(BIN)/mypy
+
+check: lint types test ## What CI runs before the slower lanes
+
+lock: ## Pin every requirement again, with hashes and without any index address
+	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv
+	$(VENV)-lock/bin/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o requirements.lock
+	$(VENV)-lock/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o requirements-dev.lock
+	rm -rf $(VENV)-lock
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,101 @@
+"""The Celery application: `celery -A config.celery_app worker`.
+
+Reasons for each setting are in `docs/architecture.md`; measured facts behind them in Celery's and kombu's own issues.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+
+from celery import Celery
+from celery.signals import setup_logging, worker_process_shutdown, worker_shutdown
+from kombu import Queue
+
+import tasks
+import workflows
+from config import runtime as shared
+from config.logs import configure
+from config.settings import settings
+
+#: Entry tasks come on Celery's default queue: any client finds it without being told.
+QUEUES = ("celery", "settle.submit", "settle.poll", "settle.files")
+
+
+def _modules() -> list[str]:
+    """Every module of stages and workflows: a new workflow module needs no entry here."""
+    return [
+        f"{package.__name__}.{found.name}"
+        for package in (tasks, workflows)
+        for found in pkgutil.iter_modules(package.__path__)
+        if not found.ispkg
+    ]
+
+
+def make_app() -> Celery:
+    """The application for the settings of this process."""
+    own = settings()
+    transport = {
+        "visibility_timeout": own.visibility_timeout,
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
+        "unacked_restore_limit": 500,
+        "health_check_interval": 10,
+        "socket_connect_timeout": 5,
+        "socket_timeout": 15,
+        "socket_keepalive": True,
+        "priority_steps": [0],
+    }
+    celery = Celery("settle", broker=own.broker(), backend=own.redis(), include=_modules())
+    celery.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        result_serializer="json",
+        task_queues=[Queue(name) for name in QUEUES],
+        task_default_queue="celery",
+        task_routes={
+            "settle.submit": {"queue": "settle.submit"},
+            "settle.poll": {"queue": "settle.poll"},
+            "settle.fetch": {"queue": "settle.files"},
+            "settle.verify": {"queue": "settle.files"},
+            "settle.emit": {"queue": "settle.files"},
+        },
+        # A killed stage is delivered again; the ledger's fence makes that harmless.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        task_time_limit=own.stage_time_limit,
+        task_soft_time_limit=own.stage_time_limit * 0.9,
+        task_publish_retry_policy={"max_retries": 60, "interval_start": 0.2, "interval_step": 0.5, "interval_max": 5},
+        broker_transport_options=transport if own.broker().startswith(("redis", "sentinel")) else {},
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        visibility_timeout=own.visibility_timeout,
+        result_backend_transport_options={"visibility_timeout": own.visibility_timeout},
+        result_backend_always_retry=True,
+        result_backend_max_retries=20,
+        result_expires=int(own.retention),
+        redis_socket_timeout=10,
+        redis_socket_keepalive=True,
+        redis_backend_health_check_interval=30,
+        worker_send_task_events=True,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_soft_shutdown_timeout=10,
+        enable_utc=True,
+    )
+    # By name: a worker of the poll queue runs the clock, and nothing else needs to import it.
+    celery.steps["consumer"].add("tasks.clock:Clock")
+    return celery
+
+
+app = make_app()
+
+
+@setup_logging.connect
+def _set_up_logging(**_: object) -> None:
+    configure(settings().log_level)
+
+
+@worker_process_shutdown.connect
+@worker_shutdown.connect
+def _close(**_: object) -> None:
+    shared.runtime().close()

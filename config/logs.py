@@ -1,0 +1,30 @@
+"""Log lines: a static event name, then fields. `job_id` stands in each line that concerns a job.
+
+`logger.info("job_moved", extra={"fields": {"job_id": …}})` gives `job_moved job_id=… …`. Bodies and keys are never
+fields.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+
+class _Fields(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        fields: dict[str, Any] = getattr(record, "fields", {})
+        return " ".join([line, *(f"{name}={value}" for name, value in fields.items() if value is not None)])
+
+
+def configure(level: str) -> None:
+    """Log to standard error in one format, for the whole process."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Fields("%(asctime)s %(levelname)-7s %(processName)s %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # Celery tells of each message it receives and each task it ends; the events of jobs say more.
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))

@@ -1,0 +1,154 @@
+"""What one worker process shares: settings, ledger, storage, providers, and one event loop for all HTTP calls.
+
+Everything is made on first use, and made anew in a forked child.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from functools import cached_property
+from typing import Any, TypeVar
+
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from config.settings import CoreSettings, settings
+from jobs.clock import Clock, SystemClock
+from jobs.ledger import Ledger
+from jobs.redis_ledger import RedisLedger
+from jobs.storage import Storage
+from providers import discover
+from providers.base import Provider
+
+T = TypeVar("T")
+
+
+class EventLoop:
+    """One asyncio loop in a thread of its own, for as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="settle-http", daemon=True).start()
+            return self._loop
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop and wait for it, from any other thread."""
+        future = asyncio.run_coroutine_threadsafe(work, self._started())
+        try:
+            return future.result()
+        except BaseException:  # a soft time limit, say: nobody waits for the answers any more
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        """End the loop, if it ever began."""
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._loop = None
+
+
+class Runtime:
+    """The shared things of one process.
+
+    Args:
+        settings: as configured.
+        ledger: another ledger than the configured Redis, for tests.
+        clock: another clock, for tests.
+    """
+
+    def __init__(self, settings: CoreSettings, *, ledger: Ledger | None = None, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.loop = EventLoop()
+        self._providers: dict[str, Provider] = {}
+        if ledger is not None:
+            self.ledger = ledger
+
+    @cached_property
+    def redis(self) -> Redis:
+        """The client of the ledger. Every script is safe to repeat: a move that was written twice is fenced."""
+        client: Redis = Redis.from_url(
+            self.settings.redis(),
+            decode_responses=True,
+            socket_timeout=10,
+            socket_connect_timeout=5,
+            socket_keepalive=True,
+            health_check_interval=30,
+            retry=Retry(
+                ExponentialWithJitterBackoff(cap=2, base=0.1),
+                6,
+                supported_errors=(RedisConnectionError, RedisTimeoutError),
+            ),
+        )
+        return client
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        return RedisLedger(
+            self.redis,
+            clock=self.clock,
+            retention=self.settings.retention,
+            events_kept=self.settings.events_kept,
+        )
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Where artifacts go."""
+        return Storage(self.settings.storage())
+
+    def provider(self, name: str) -> Provider:
+        """A provider, ready to be called on the loop.
+
+        Raises:
+            ConfigurationError: it is not configured.
+        """
+        if name not in self._providers:
+            self._providers[name] = discover()[name](self.settings.provider(name), self.ledger)
+        return self._providers[name]
+
+    def close(self) -> None:
+        """Close every connection to a provider, and end the loop."""
+
+        async def _close() -> None:
+            for provider in self._providers.values():
+                await provider.http.close()
+
+        if self._providers:
+            self.loop.run(_close())
+            self._providers.clear()
+        self.loop.stop()
+
+
+_current: Runtime | None = None
+
+
+def runtime() -> Runtime:
+    """The runtime of this process."""
+    global _current
+    if _current is None:
+        _current = Runtime(settings())
+    return _current
+
+
+def use(replacement: Runtime | None) -> None:
+    """Put another runtime in its place; for tests, and after a fork."""
+    global _current
+    _current = replacement
+
+
+# A forked pool process inherits neither the loop's thread nor the right to the parent's connections.
+os.register_at_fork(after_in_child=lambda: use(None))

@@ -1,0 +1,170 @@
+"""The settings: read once from the environment, frozen, and cross-checked with a sentence per rule.
+
+Every variable begins with `SETTLE_`; a provider's own are nested with `__`, as in `SETTLE_MYIPR__BASE_URL`.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Self, cast
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from config import embedded
+from jobs.errors import ConfigurationError
+from jobs.ledger import ClaimLimits
+from providers import discover
+from providers.base import ProviderSettings
+
+PREFIX = "SETTLE_"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BundleSettings(_Group):
+    """How due jobs are handed out. Environment: `SETTLE_BUNDLE__<FIELD>`."""
+
+    size: int = Field(100, ge=1, le=1000, description="jobs in one message; 1 gives a message per job and poll")
+    outstanding: int = Field(8, ge=1, description="bundles queued or running at a time, per provider")
+
+
+class FlowerSettings(_Group):
+    """The web page. Environment: `SETTLE_FLOWER__<FIELD>`."""
+
+    user: str = Field("settle", min_length=1)
+    password: SecretStr | None = Field(None, description="without it Flower does not start")
+    address: str = "127.0.0.1"
+    port: int = Field(5555, ge=0, le=65535)
+
+
+class CoreSettings(BaseSettings):
+    """Everything but the providers. Times in seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, hide_input_in_errors=True
+    )
+
+    redis_url: SecretStr | None = Field(
+        None, description="ledger, results, and broker unless broker_url says otherwise"
+    )
+    broker_url: SecretStr | None = Field(None, description="another broker than Redis")
+    storage_url: str | None = Field(None, description="where artifacts go; a folder in state_dir if not set")
+    state_dir: Path = Field(Path(".settle"), description="of the embedded Redis, and of artifacts")
+    lease: float = Field(30.0, gt=0, description="a claim holds so long; whoever dies delays its jobs by that")
+    bundle: BundleSettings = BundleSettings()
+    flower: FlowerSettings = FlowerSettings()
+    clock_interval: float = Field(0.2, gt=0, le=5, description="the clock looks at least so often")
+    doubt_grace: float = Field(5.0, gt=0, description="from a lost answer to asking the provider")
+    fetch_attempts: int = Field(5, ge=1, description="tries to fetch a file that differs from what was promised")
+    stage_time_limit: float = Field(600.0, gt=0, description="one run of a stage (prefork only)")
+    visibility_timeout: float = Field(900.0, gt=0, description="after it the broker delivers a message again")
+    retention: float = Field(7 * 86400.0, gt=0, description="a finished job and its result are kept so long")
+    events_kept: int = Field(100_000, ge=1000, description="about so many events per provider")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.visibility_timeout <= self.stage_time_limit:
+            raise ValueError(
+                "SETTLE_VISIBILITY_TIMEOUT must exceed SETTLE_STAGE_TIME_LIMIT, or a running stage is delivered again"
+            )
+        for name, provider in self.providers().items():
+            longest = provider.connect_timeout + provider.read_timeout
+            if self.lease <= longest:
+                raise ValueError(
+                    f"SETTLE_LEASE ({self.lease:g} s) must exceed connect_timeout + read_timeout of {name} "
+                    f"({longest:g} s), or a slow answer outlives its claim"
+                )
+        return self
+
+    def providers(self) -> dict[str, ProviderSettings]:
+        """The settings of every provider, configured or not."""
+        return {name: getattr(self, name) for name in discover()}
+
+    def provider(self, name: str) -> ProviderSettings:
+        """The settings of a provider that can be called.
+
+        Raises:
+            ConfigurationError: it is not configured; the message names the missing variables.
+        """
+        settings = self.providers()[name]
+        if missing := settings.missing(name):
+            raise ConfigurationError(f"{name} is not configured: set {' and '.join(missing)}")
+        return settings
+
+    def redis(self) -> str:
+        """The address of Redis: as set, else that of the running embedded server.
+
+        Raises:
+            ConfigurationError: neither.
+        """
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        running = embedded.running_url(self.state_dir)
+        if running is None:
+            raise ConfigurationError(
+                f"no Redis: set SETTLE_REDIS_URL, or start `settle dev` (its server would run in {self.state_dir})"
+            )
+        return running
+
+    def broker(self) -> str:
+        """The address of the broker."""
+        return self.broker_url.get_secret_value() if self.broker_url is not None else self.redis()
+
+    def storage(self) -> str:
+        """Where artifacts go."""
+        return self.storage_url or (self.state_dir.absolute() / "artifacts").as_uri()
+
+    def claim_limits(self, provider: str) -> ClaimLimits:
+        """What one claim of a provider's jobs may take."""
+        own = self.providers()[provider]
+        return ClaimLimits(
+            bundle_size=self.bundle.size,
+            bundles=self.bundle.outstanding,
+            lease=self.lease,
+            rate=own.rate,
+            in_flight=own.in_flight,
+        )
+
+
+def _compose() -> type[CoreSettings]:
+    """The settings with one group per provider: a new provider module brings its own."""
+    groups: dict[str, Any] = {
+        name: (provider.settings_type, Field(default_factory=provider.settings_type))
+        for name, provider in discover().items()
+    }
+    return cast("type[CoreSettings]", create_model("Settings", __base__=CoreSettings, **groups))
+
+
+Settings = _compose()
+
+
+def read() -> CoreSettings:
+    """The settings as the environment has them now.
+
+    Raises:
+        ConfigurationError: a variable is unknown, unreadable or contradicts another; no value is quoted.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for variable in os.environ:
+        if variable.startswith(PREFIX) and variable.split("__")[0] not in known:
+            raise ConfigurationError(f"{variable} is not a setting of Settle: check its spelling, or unset it")
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = []
+        for entry in error.errors(include_input=False, include_url=False, include_context=False):
+            name = PREFIX + "__".join(str(part).upper() for part in entry["loc"])
+            lines.append(f"{name}: {entry['msg']}" if entry["loc"] else entry["msg"].removeprefix("Value error, "))
+        raise ConfigurationError("; ".join(lines)) from None
+
+
+@cache
+def settings() -> CoreSettings:
+    """The settings of this process, read once."""
+    return read()

@@ -1,0 +1,170 @@
+"""The ledger's contract: the only truth about jobs. Messages are wake-up calls and may be lost or doubled.
+
+Invariants, each with a property test:
+
+1. Every unfinished job has exactly one wake-up time.
+2. Every move is compare-and-set on (state, seq): whoever lost its claim cannot write.
+3. Every move appends one event; the history of a job can be rebuilt from the events alone.
+4. A finished job never moves again.
+
+`RedisLedger` keeps it in Redis; `MemoryLedger` is the double for unit tests. Both pass one suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from jobs.record import Announcement, Job, Move
+from jobs.states import JobState
+
+
+class Acceptance(StrEnum):
+    """What became of a trigger."""
+
+    CREATED = "created"  #: a new job
+    SAME = "same"  #: this very request is a job already
+    CONFLICT = "conflict"  #: the id belongs to another request
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLimits:
+    """What one claim may take.
+
+    Args:
+        bundle_size: jobs in one bundle.
+        bundles: how many bundles may be outstanding per provider, queued or running.
+        lease: seconds for which a claim holds.
+        rate: requests per second for all workers together; 0 means no limit.
+        in_flight: requests in flight for all workers together; 0 means no limit.
+    """
+
+    bundle_size: int
+    bundles: int
+    lease: float
+    rate: float = 0.0
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on one job, until the lease is over. `seq` is its fencing token."""
+
+    id: str
+    seq: int
+    state: JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What one claim took.
+
+    Args:
+        name: under which the bundle counts as outstanding until it is closed.
+        claims: the jobs taken.
+        wait: seconds until the next look is worth while; none if no job waits.
+    """
+
+    name: str
+    claims: tuple[Claim, ...]
+    wait: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a job's history."""
+
+    job_id: str
+    seq: int
+    source: JobState | None  #: none for the first event of a job
+    target: JobState
+    at: float
+    data: Mapping[str, Any]
+
+
+class Ledger(Protocol):
+    """Holds the jobs of all providers. Every time is in seconds; "now" is the ledger's injected clock."""
+
+    def now(self) -> float:
+        """The time by the ledger's clock."""
+        ...
+
+    def accept(self, job: Job, announcement: Announcement | None = None) -> Acceptance:
+        """Record a job, once. Nothing changes unless the answer is `CREATED`."""
+        ...
+
+    def provider_of(self, job_id: str) -> str:
+        """The provider under which an id is recorded.
+
+        Raises:
+            JobNotFound: no job has this id.
+        """
+        ...
+
+    def get(self, job_id: str) -> Job:
+        """Read one job.
+
+        Raises:
+            JobNotFound: no job has this id.
+        """
+        ...
+
+    def claim(self, provider: str, limits: ClaimLimits) -> Bundle:
+        """Take what is due, atomically, and push its wake-up times forward by the lease."""
+        ...
+
+    def begin(
+        self, provider: str, wakes: Iterable[tuple[str, int | None]], states: Collection[JobState], lease: float
+    ) -> list[Job]:
+        """Start a stage on jobs in its states whose `seq` is still the claim's; without `seq`, if nobody holds them."""
+        ...
+
+    def renew(self, job: Job, lease: float) -> bool:
+        """Hold a job for another lease; false if it was lost to somebody else."""
+        ...
+
+    def write(self, moves: Sequence[Move]) -> list[Job | None]:
+        """Write moves in one go; the job as it stands now, or none where somebody else moved it in between."""
+        ...
+
+    def close_bundle(self, provider: str, bundle: str) -> None:
+        """A bundle is no longer outstanding."""
+        ...
+
+    def pause(self, provider: str, seconds: float | None = None) -> float:
+        """Close the provider's gate; without `seconds` longer with every call in a row. Returns until when."""
+        ...
+
+    def unpause(self, provider: str) -> None:
+        """The provider answers again: forget the failures in a row."""
+        ...
+
+    def paused_until(self, provider: str) -> float:
+        """When the provider's gate opens; 0 if it is open."""
+        ...
+
+    def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
+        """The latest jobs of a provider, newest first."""
+        ...
+
+    def counts(self, provider: str) -> dict[JobState, int]:
+        """How many jobs are in each state; of finished ones, how many ever got there."""
+        ...
+
+    def events(self, provider: str, job_id: str | None = None) -> list[Event]:
+        """The events still kept, oldest first."""
+        ...
+
+    def recall(self, provider: str, name: str) -> str | None:
+        """A note that the workers of one provider share (a session, say)."""
+        ...
+
+    def remember(self, provider: str, name: str, value: str) -> str:
+        """Leave a note unless there is one; returns the note in force."""
+        ...
+
+    def forget(self, provider: str, name: str, value: str) -> None:
+        """Remove a note if it still has this value."""
+        ...

@@ -1,0 +1,27 @@
+-- Record a new job, once.
+-- KEYS: job, due, index, events, counts, done, announcement
+-- ARGV: id, digest, state, created, due ('' if finished), retention, event, events kept, announcement, its ttl, field, value …
+-- Returns 'created', 'same' (this request is already a job) or 'conflict' (the id belongs to another request).
+local held = redis.call('HGET', KEYS[1], 'digest')
+if held then
+  if held == ARGV[2] then return 'same' end
+  return 'conflict'
+end
+local fields = {'digest', ARGV[2], 'state', ARGV[3], 'seq', '1', 'lease', '0'}
+for i = 11, #ARGV do fields[#fields + 1] = ARGV[i] end
+redis.call('HSET', KEYS[1], unpack(fields))
+redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1])
+redis.call('HINCRBY', KEYS[5], ARGV[3], 1)
+if ARGV[5] ~= '' then
+  redis.call('ZADD', KEYS[2], ARGV[5], ARGV[1])
+else
+  redis.call('ZADD', KEYS[6], ARGV[4] + ARGV[6], ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[6])
+end
+redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[8], '*',
+  'job', ARGV[1], 'seq', '1', 'from', '', 'to', ARGV[3], 'at', ARGV[4], 'data', ARGV[7])
+if ARGV[9] ~= '' then
+  redis.call('SET', KEYS[7], ARGV[9], 'EX', ARGV[10])
+  redis.call('PUBLISH', KEYS[7], ARGV[9])
+end
+return 'created'

@@ -1,0 +1,63 @@
+-- Take what is due, at most one bundle and at most what the gate lets through, and push each wake-up time forward by
+-- the lease. Whoever dies with the claim only delays the job until then.
+-- KEYS: due, gate, bundles, index, done, counts
+-- ARGV: now, lease, bundle id, bundle size, bundles outstanding, requests per second (0: no limit),
+--       requests in flight (0: no limit), prefix of job keys
+-- Returns the milliseconds until the next look (-1: nothing waits), then id, seq, state of each claim.
+local now, lease, size = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
+local rate, in_flight = tonumber(ARGV[6]), tonumber(ARGV[7])
+
+-- Forget finished jobs past their retention, a few at a time.
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, 20)) do
+  redis.call('ZREM', KEYS[5], id)
+  redis.call('ZREM', KEYS[4], id)
+end
+
+local gate = redis.call('HMGET', KEYS[2], 'paused_until', 'tokens', 'tokens_at')
+local paused = tonumber(gate[1] or '0')
+if paused > now then return {paused - now} end
+
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
+local open = redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')
+if #open / 2 >= tonumber(ARGV[5]) then return {math.min(10, open[2] - now)} end
+if in_flight > 0 then
+  local flying = 0
+  for i = 1, #open, 2 do flying = flying + tonumber(string.match(open[i], '|(%d+)$')) end
+  if flying >= in_flight then return {math.min(10, open[2] - now)} end
+  size = math.min(size, in_flight - flying)
+end
+
+local tokens, burst
+if rate > 0 then
+  burst = math.max(1, rate / 10)
+  tokens = math.min(burst, tonumber(gate[2] or burst) + (now - tonumber(gate[3] or now)) * rate / 1000)
+  if tokens < 1 then return {math.ceil((1 - tokens) * 1000 / rate)} end
+  size = math.min(size, math.floor(tokens))
+end
+
+local reply = {0}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, size)) do
+  local key = ARGV[8] .. id
+  local state = redis.call('HGET', key, 'state')
+  if state then
+    local seq = redis.call('HINCRBY', key, 'seq', 1)
+    redis.call('HSET', key, 'lease', string.format('%.0f', now + lease))
+    redis.call('ZADD', KEYS[1], now + lease, id)
+    reply[#reply + 1] = id
+    reply[#reply + 1] = seq
+    reply[#reply + 1] = state
+  else
+    redis.call('ZREM', KEYS[1], id)
+  end
+end
+
+local taken = (#reply - 1) / 3
+if taken > 0 then
+  redis.call('ZADD', KEYS[3], now + lease, ARGV[3] .. '|' .. string.format('%d', taken))
+  if rate > 0 then
+    redis.call('HSET', KEYS[2], 'tokens', tostring(tokens - taken), 'tokens_at', string.format('%.0f', now))
+  end
+end
+local next = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+reply[1] = next[2] and math.max(0, next[2] - now) or -1
+return reply

@@ -1,0 +1,267 @@
+"""The ledger in memory: the double for unit tests. It passes the same suite as `RedisLedger`."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from jobs import codec
+from jobs.clock import Clock, SystemClock
+from jobs.errors import JobNotFound
+from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event
+from jobs.record import Announcement, Job, Move
+from jobs.states import JobState
+
+
+class _Shelf:
+    """What is kept of one provider."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Job] = {}
+        self.due: dict[str, float] = {}
+        self.lease: dict[str, float] = {}
+        self.done: dict[str, float] = {}
+        self.bundles: dict[str, float] = {}
+        self.events: list[Event] = []
+        self.counts: Counter[JobState] = Counter()
+        self.notes: dict[str, str] = {}
+        self.tokens: tuple[float, float] | None = None
+        self.paused_until = 0.0
+        self.failures = 0
+
+
+class MemoryLedger:
+    """Jobs in memory, one process, nothing durable.
+
+    Args:
+        clock: tells the time.
+        retention: seconds for which a finished job is kept.
+        pause_limits: the shortest and the longest pause of a provider that fails in a row, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        retention: float = 7 * 86400.0,
+        pause_limits: tuple[float, float] = (1.0, 60.0),
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._retention = retention
+        self._pause_limits = pause_limits
+        self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
+        self._owners: dict[str, str] = {}
+        self.announced: dict[str, Announcement] = {}  #: the latest announcement under each key
+
+    def now(self) -> float:
+        """The time by the ledger's clock, in seconds since the epoch."""
+        return self._clock.now()
+
+    def accept(self, job: Job, announcement: Announcement | None = None) -> Acceptance:
+        """Record a job, once. Nothing changes unless the answer is `CREATED`."""
+        if self._owners.setdefault(job.id, job.provider) != job.provider:
+            return Acceptance.CONFLICT
+        shelf = self._shelves[job.provider]
+        if held := shelf.jobs.get(job.id):
+            return Acceptance.SAME if held.digest == job.digest else Acceptance.CONFLICT
+        stored = self._stored(replace(job, seq=1))
+        shelf.jobs[job.id] = stored
+        shelf.counts[job.state] += 1
+        shelf.lease[job.id] = 0.0
+        self._schedule(shelf, stored)
+        self._tell(shelf, None, stored, announcement, news=True)
+        return Acceptance.CREATED
+
+    @staticmethod
+    def _stored(job: Job) -> Job:
+        """The job as it reads after a round trip through its stored form."""
+        fields = {"state": job.state.value, "seq": str(job.seq), "digest": job.digest, **codec.to_fields(job)}
+        return codec.from_fields(job.id, fields, job.due_at)
+
+    def _schedule(self, shelf: _Shelf, job: Job) -> None:
+        if job.due_at is not None:
+            shelf.due[job.id] = job.due_at
+        else:
+            shelf.due.pop(job.id, None)
+            shelf.done[job.id] = self.now() + self._retention
+
+    def _tell(
+        self,
+        shelf: _Shelf,
+        source: JobState | None,
+        job: Job,
+        announcement: Announcement | None,
+        *,
+        news: bool,
+    ) -> None:
+        if news:
+            fields = {
+                "job": job.id,
+                "seq": str(job.seq),
+                "from": source.value if source else "",
+                "to": job.state.value,
+                "at": str(codec.millis(self.now())),
+                "data": codec.event_data(job),
+            }
+            shelf.events.append(codec.to_event(fields))
+        if announcement:
+            self.announced[announcement.key] = announcement
+
+    def provider_of(self, job_id: str) -> str:
+        """The provider under which an id is recorded.
+
+        Raises:
+            JobNotFound: no job has this id.
+        """
+        try:
+            return self._owners[job_id]
+        except KeyError:
+            raise JobNotFound(f"no job {job_id!r} in the ledger: never triggered, or past its retention") from None
+
+    def get(self, job_id: str) -> Job:
+        """Read one job.
+
+        Raises:
+            JobNotFound: no job has this id.
+        """
+        shelf = self._shelves[self.provider_of(job_id)]
+        self._expire(shelf)
+        if job_id not in shelf.jobs:
+            raise JobNotFound(f"no job {job_id!r} in the ledger: past its retention")
+        return replace(shelf.jobs[job_id], due_at=shelf.due.get(job_id))
+
+    def _expire(self, shelf: _Shelf) -> None:
+        for job_id in [job_id for job_id, end in shelf.done.items() if end <= self.now()]:
+            shelf.jobs.pop(job_id, None)
+            del shelf.done[job_id]
+
+    def claim(self, provider: str, limits: ClaimLimits) -> Bundle:
+        """Take what is due, atomically, and push its wake-up times forward by the lease."""
+        shelf, now, name = self._shelves[provider], self.now(), uuid.uuid4().hex[:12]
+        self._expire(shelf)
+        if shelf.paused_until > now:
+            return Bundle(f"{name}|0", (), shelf.paused_until - now)
+        shelf.bundles = {member: end for member, end in shelf.bundles.items() if end > now}
+        size = limits.bundle_size
+        flying = sum(int(member.rpartition("|")[2]) for member in shelf.bundles)
+        if len(shelf.bundles) >= limits.bundles or (limits.in_flight and flying >= limits.in_flight):
+            return Bundle(f"{name}|0", (), min(0.01, *(end - now for end in shelf.bundles.values())))
+        if limits.in_flight:
+            size = min(size, limits.in_flight - flying)
+        tokens = 0.0
+        if limits.rate:
+            burst = max(1.0, limits.rate / 10)
+            held, at = shelf.tokens or (burst, now)
+            tokens = min(burst, held + (now - at) * limits.rate)
+            if tokens < 1:
+                return Bundle(f"{name}|0", (), (1 - tokens) / limits.rate)
+            size = min(size, int(tokens))
+        due = sorted((at, job_id) for job_id, at in shelf.due.items() if at <= now)[:size]
+        taken = [self._hold(shelf, job_id, limits.lease) for _, job_id in due]
+        claims = tuple(Claim(job.id, job.seq, job.state) for job in taken)
+        if claims:
+            shelf.bundles[f"{name}|{len(claims)}"] = now + limits.lease
+            if limits.rate:
+                shelf.tokens = (tokens - len(claims), now)
+        wait = max(0.0, min(shelf.due.values()) - now) if shelf.due else None
+        return Bundle(f"{name}|{len(claims)}", claims, wait)
+
+    def _hold(self, shelf: _Shelf, job_id: str, lease: float) -> Job:
+        job = replace(shelf.jobs[job_id], seq=shelf.jobs[job_id].seq + 1, due_at=self.now() + lease)
+        shelf.jobs[job_id] = job
+        shelf.lease[job_id] = shelf.due[job_id] = self.now() + lease
+        return job
+
+    def begin(
+        self, provider: str, wakes: Iterable[tuple[str, int | None]], states: Collection[JobState], lease: float
+    ) -> list[Job]:
+        """Start a stage on jobs in its states whose `seq` is still the claim's; without `seq`, if nobody holds them."""
+        shelf = self._shelves[provider]
+        begun = []
+        for job_id, seq in wakes:
+            job = shelf.jobs.get(job_id)
+            if job is None or job_id not in shelf.due or job.state not in states:
+                continue
+            if job.seq == seq or (seq is None and shelf.lease[job_id] <= self.now()):
+                begun.append(self._hold(shelf, job_id, lease))
+        return begun
+
+    def renew(self, job: Job, lease: float) -> bool:
+        """Hold a job for another lease; false if it was lost to somebody else."""
+        shelf = self._shelves[job.provider]
+        if job.id not in shelf.due or shelf.jobs[job.id].seq != job.seq:
+            return False
+        shelf.lease[job.id] = shelf.due[job.id] = self.now() + lease
+        return True
+
+    def write(self, moves: Sequence[Move]) -> list[Job | None]:
+        """Write moves in one go; the job as it stands now, or none where somebody else moved it in between."""
+        return [self._write(move) for move in moves]
+
+    def _write(self, move: Move) -> Job | None:
+        shelf, before = self._shelves[move.before.provider], move.before
+        held = shelf.jobs.get(before.id)
+        if held is None or (held.state, held.seq) != (before.state, before.seq):
+            return None
+        after = self._stored(replace(move.after, seq=before.seq + 1))
+        shelf.jobs[after.id] = after
+        shelf.lease[after.id] = 0.0
+        if before.state != after.state:
+            shelf.counts[before.state] -= 1
+            shelf.counts[after.state] += 1
+        self._schedule(shelf, after)
+        self._tell(shelf, before.state, after, move.announcement, news=move.news)
+        return after
+
+    def close_bundle(self, provider: str, bundle: str) -> None:
+        """A bundle is no longer outstanding."""
+        self._shelves[provider].bundles.pop(bundle, None)
+
+    def pause(self, provider: str, seconds: float | None = None) -> float:
+        """Close the provider's gate; without `seconds` longer with every call in a row. Returns until when."""
+        shelf = self._shelves[provider]
+        shelf.failures += 1
+        shortest, longest = self._pause_limits
+        pause = seconds if seconds is not None else min(shortest * 2 ** min(shelf.failures - 1, 20), longest)
+        shelf.paused_until = max(self.now() + pause, shelf.paused_until)
+        return shelf.paused_until
+
+    def unpause(self, provider: str) -> None:
+        """The provider answers again: forget the failures in a row."""
+        self._shelves[provider].failures = 0
+
+    def paused_until(self, provider: str) -> float:
+        """When the provider's gate opens; 0 if it is open."""
+        until = self._shelves[provider].paused_until
+        return until if until > self.now() else 0.0
+
+    def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
+        """The latest jobs of a provider, newest first."""
+        shelf = self._shelves[provider]
+        self._expire(shelf)
+        newest = sorted(shelf.jobs.values(), key=lambda job: (job.created_at, job.id), reverse=True)
+        chosen = [job for job in newest if state is None or job.state == state]
+        return [replace(job, due_at=shelf.due.get(job.id)) for job in chosen[:limit]]
+
+    def counts(self, provider: str) -> dict[JobState, int]:
+        """How many jobs are in each state; of finished ones, how many ever got there."""
+        return {state: number for state, number in self._shelves[provider].counts.items() if number}
+
+    def events(self, provider: str, job_id: str | None = None) -> list[Event]:
+        """The events still kept, oldest first."""
+        return [event for event in self._shelves[provider].events if job_id is None or event.job_id == job_id]
+
+    def recall(self, provider: str, name: str) -> str | None:
+        """A note that the workers of one provider share (a session, say)."""
+        return self._shelves[provider].notes.get(name)
+
+    def remember(self, provider: str, name: str, value: str) -> str:
+        """Leave a note unless there is one; returns the note in force."""
+        return self._shelves[provider].notes.setdefault(name, value)
+
+    def forget(self, provider: str, name: str, value: str) -> None:
+        """Remove a note if it still has this value."""
+        if self.recall(provider, name) == value:
+            del self._shelves[provider].notes[name]

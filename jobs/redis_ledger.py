@@ -1,0 +1,299 @@
+"""The ledger in Redis: a hash per job, a sorted set of wake-up times and a stream of events per provider.
+
+Every move is one Lua script (`jobs/lua`). All keys of a provider carry one hash tag, so that providers can be sharded.
+Works with Redis 6.2 or later, and Valkey.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from importlib.resources import files
+from typing import Any, cast
+
+from redis import Redis
+
+from jobs import codec
+from jobs.clock import Clock, SystemClock
+from jobs.errors import JobNotFound
+from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event
+from jobs.record import Announcement, Job, Move
+from jobs.states import JobState
+
+
+class RedisLedger:
+    """Jobs in Redis.
+
+    Args:
+        redis: a client with `decode_responses=True`.
+        clock: tells the time.
+        prefix: in front of every key.
+        retention: seconds for which a finished job is kept.
+        events_kept: about so many events are kept per provider.
+        pause_limits: the shortest and the longest pause of a provider that fails in a row, in seconds.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        clock: Clock | None = None,
+        prefix: str = "settle:",
+        retention: float = 7 * 86400.0,
+        events_kept: int = 100_000,
+        pause_limits: tuple[float, float] = (1.0, 60.0),
+    ) -> None:
+        # redis-py's stubs answer for its synchronous and asynchronous client at once.
+        self._redis: Any = redis
+        self._clock = clock or SystemClock()
+        self._prefix = prefix
+        self._retention = codec.millis(retention)
+        self._events_kept = events_kept
+        self._pause_limits = pause_limits
+        scripts = files("jobs") / "lua"
+        self._script: dict[str, Any] = {
+            name: self._redis.register_script((scripts / f"{name}.lua").read_text())
+            for name in ("accept", "move", "claim", "begin", "renew", "pause")
+        }
+
+    def now(self) -> float:
+        """The time by the ledger's clock, in seconds since the epoch."""
+        return self._clock.now()
+
+    def _now(self) -> int:
+        return codec.millis(self._clock.now())
+
+    def _key(self, provider: str, *parts: str) -> str:
+        return f"{self._prefix}{{{provider}}}:{':'.join(parts)}"
+
+    def _owner(self, job_id: str) -> str:
+        return f"{self._prefix}owner:{job_id}"
+
+    def accept(self, job: Job, announcement: Announcement | None = None) -> Acceptance:
+        """Record a job, once. Nothing changes unless the answer is `CREATED`."""
+        # The owner key is a command of its own: it lies in another slot than the provider's keys. It is forgotten
+        # after the job at the latest possible time; a crash in between is healed by the next trigger.
+        keep = codec.millis(job.deadline_at - job.created_at) + 2 * self._retention
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.set(self._owner(job.id), job.provider, nx=True, px=max(keep, 1))
+        pipe.get(self._owner(job.id))
+        if pipe.execute()[1] != job.provider:
+            return Acceptance.CONFLICT
+        fields = [part for pair in codec.to_fields(job).items() for part in pair]
+        answer = self._script["accept"](
+            keys=[
+                self._key(job.provider, "job", job.id),
+                self._key(job.provider, "due"),
+                self._key(job.provider, "index"),
+                self._key(job.provider, "events"),
+                self._key(job.provider, "counts"),
+                self._key(job.provider, "done"),
+                announcement.key if announcement else "",
+            ],
+            args=[
+                job.id,
+                job.digest,
+                job.state.value,
+                codec.millis(job.created_at),
+                codec.millis(job.due_at) if job.due_at is not None else "",
+                self._retention,
+                codec.event_data(job),
+                self._events_kept,
+                announcement.value if announcement else "",
+                announcement.ttl if announcement else 0,
+                *fields,
+            ],
+        )
+        return Acceptance(answer)
+
+    def provider_of(self, job_id: str) -> str:
+        """The provider under which an id is recorded.
+
+        Raises:
+            JobNotFound: no job has this id.
+        """
+        provider = self._redis.get(self._owner(job_id))
+        if provider is None:
+            raise JobNotFound(f"no job {job_id!r} in the ledger: never triggered, or past its retention")
+        return cast("str", provider)
+
+    def get(self, job_id: str) -> Job:
+        """Read one job.
+
+        Raises:
+            JobNotFound: no job has this id.
+        """
+        provider = self.provider_of(job_id)
+        found = list(self._read(provider, [job_id]))
+        if not found:
+            raise JobNotFound(f"no job {job_id!r} in the ledger: past its retention")
+        return found[0]
+
+    def _read(self, provider: str, ids: Sequence[str]) -> Iterator[Job]:
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id in ids:
+            pipe.hgetall(self._key(provider, "job", job_id))
+            pipe.zscore(self._key(provider, "due"), job_id)
+        answers = pipe.execute()
+        for job_id, fields, due in zip(ids, answers[::2], answers[1::2], strict=True):
+            if fields:
+                yield codec.from_fields(job_id, fields, due / 1000 if due is not None else None)
+
+    def claim(self, provider: str, limits: ClaimLimits) -> Bundle:
+        """Take what is due, atomically, and push its wake-up times forward by the lease."""
+        name = uuid.uuid4().hex[:12]
+        answer = self._script["claim"](
+            keys=[self._key(provider, part) for part in ("due", "gate", "bundles", "index", "done", "counts")],
+            args=[
+                self._now(),
+                codec.millis(limits.lease),
+                name,
+                limits.bundle_size,
+                limits.bundles,
+                limits.rate,
+                limits.in_flight,
+                self._key(provider, "job", ""),
+            ],
+        )
+        wait = int(answer[0])
+        taken = [Claim(str(answer[i]), int(answer[i + 1]), JobState(answer[i + 2])) for i in range(1, len(answer), 3)]
+        return Bundle(f"{name}|{len(taken)}", tuple(taken), wait / 1000 if wait >= 0 else None)
+
+    def begin(
+        self, provider: str, wakes: Iterable[tuple[str, int | None]], states: Collection[JobState], lease: float
+    ) -> list[Job]:
+        """Start a stage on jobs in its states whose `seq` is still the claim's; without `seq`, if nobody holds them."""
+        flat = [part for job_id, seq in wakes for part in (job_id, "" if seq is None else seq)]
+        answer = self._script["begin"](
+            keys=[self._key(provider, "due")],
+            args=[
+                self._now(),
+                codec.millis(lease),
+                self._key(provider, "job", ""),
+                f",{','.join(states)},",
+                *flat,
+            ],
+        )
+        due = self._clock.now() + lease
+        return [
+            codec.from_fields(job_id, dict(zip(pairs[::2], pairs[1::2], strict=True)), due) for job_id, pairs in answer
+        ]
+
+    def renew(self, job: Job, lease: float) -> bool:
+        """Hold a job for another lease; false if it was lost to somebody else."""
+        return bool(
+            self._script["renew"](
+                keys=[self._key(job.provider, "job", job.id), self._key(job.provider, "due")],
+                args=[job.id, job.seq, self._now(), codec.millis(lease)],
+            )
+        )
+
+    def write(self, moves: Sequence[Move]) -> list[Job | None]:
+        """Write moves in one go; the job as it stands now, or none where somebody else moved it in between."""
+        if not moves:
+            return []
+        pipe = self._redis.pipeline(transaction=False)
+        for move in moves:
+            self._add_move(pipe, move)
+        return [
+            replace(move.after, seq=move.before.seq + 1) if written else None
+            for move, written in zip(moves, pipe.execute(), strict=True)
+        ]
+
+    def _add_move(self, pipe: Any, move: Move) -> None:
+        before, after = move.before, move.after
+        changed, dropped = codec.changed_fields(move)
+        told = move.announcement
+        self._script["move"](
+            keys=[
+                self._key(before.provider, "job", before.id),
+                self._key(before.provider, "due"),
+                self._key(before.provider, "events"),
+                self._key(before.provider, "counts"),
+                self._key(before.provider, "done"),
+                told.key if told else "",
+            ],
+            args=[
+                before.id,
+                before.state.value,
+                before.seq,
+                after.state.value,
+                self._now(),
+                codec.millis(after.due_at) if after.due_at is not None else "",
+                self._retention,
+                codec.event_data(after) if move.news else "",
+                self._events_kept,
+                told.value if told else "",
+                told.ttl if told else 0,
+                len(dropped),
+                *dropped,
+                *[part for pair in changed.items() for part in pair],
+            ],
+            client=pipe,
+        )
+
+    def close_bundle(self, provider: str, bundle: str) -> None:
+        """A bundle is no longer outstanding."""
+        self._redis.zrem(self._key(provider, "bundles"), bundle)
+
+    def pause(self, provider: str, seconds: float | None = None) -> float:
+        """Close the provider's gate; without `seconds` longer with every call in a row. Returns until when."""
+        shortest, longest = self._pause_limits
+        until = self._script["pause"](
+            keys=[self._key(provider, "gate")],
+            args=[
+                self._now(),
+                codec.millis(seconds) if seconds is not None else "",
+                codec.millis(shortest),
+                codec.millis(longest),
+            ],
+        )
+        return int(until) / 1000
+
+    def unpause(self, provider: str) -> None:
+        """The provider answers again: forget the failures in a row."""
+        self._redis.hdel(self._key(provider, "gate"), "failures")
+
+    def paused_until(self, provider: str) -> float:
+        """When the provider's gate opens; 0 if it is open."""
+        until = int(self._redis.hget(self._key(provider, "gate"), "paused_until") or 0)
+        return until / 1000 if until > self._now() else 0.0
+
+    def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
+        """The latest jobs of a provider, newest first."""
+        found: list[Job] = []
+        start = 0
+        while len(found) < limit:
+            ids = self._redis.zrevrange(self._key(provider, "index"), start, start + 499)
+            if not ids:
+                break
+            found += [job for job in self._read(provider, ids) if state is None or job.state == state]
+            start += len(ids)
+        return found[:limit]
+
+    def counts(self, provider: str) -> dict[JobState, int]:
+        """How many jobs are in each state; of finished ones, how many ever got there."""
+        held = self._redis.hgetall(self._key(provider, "counts"))
+        return {JobState(state): int(number) for state, number in held.items() if int(number)}
+
+    def events(self, provider: str, job_id: str | None = None) -> list[Event]:
+        """The events still kept, oldest first."""
+        entries = self._redis.xrange(self._key(provider, "events"))
+        return [codec.to_event(fields) for _, fields in entries if job_id is None or fields["job"] == job_id]
+
+    def recall(self, provider: str, name: str) -> str | None:
+        """A note that the workers of one provider share (a session, say)."""
+        return cast("str | None", self._redis.hget(self._key(provider, "notes"), name))
+
+    def remember(self, provider: str, name: str, value: str) -> str:
+        """Leave a note unless there is one; returns the note in force."""
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.hsetnx(self._key(provider, "notes"), name, value)
+        pipe.hget(self._key(provider, "notes"), name)
+        return cast("str", pipe.execute()[1])
+
+    def forget(self, provider: str, name: str, value: str) -> None:
+        """Remove a note if it still has this value."""
+        if self.recall(provider, name) == value:
+            self._redis.hdel(self._key(provider, "notes"), name)

@@ -1,0 +1,79 @@
+"""Where artifacts are kept: one storage URL through fsspec, a folder on one machine or object storage for many."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO, cast
+from urllib.parse import quote
+
+import fsspec
+
+from jobs.errors import InvalidJob
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_CHUNK = 1024 * 1024
+
+
+class Storage:
+    """Stores files so that each is there as a whole or not at all.
+
+    Args:
+        url: as fsspec takes it, for example `file:///var/lib/settle` or `s3://bucket/folder`.
+    """
+
+    def __init__(self, url: str) -> None:
+        fs, root = fsspec.core.url_to_fs(url, **({"auto_mkdir": True} if _local(url) else {}))
+        self._fs: Any = fs
+        self._root = str(root).rstrip("/")
+
+    def path(self, provider: str, job_id: str, name: str) -> str:
+        """Where a job's file lies. Neither an id nor a name can lead out of the job's own folder.
+
+        Raises:
+            InvalidJob: the name is not a plain file name.
+        """
+        if not _NAME.fullmatch(name):
+            raise InvalidJob(f"artifact: {name!r} is not a plain file name")
+        folder = quote(job_id, safe="").replace(".", "%2E")
+        return f"{self._root}/{provider}/{folder}/{name}"
+
+    @contextmanager
+    def writing(self, path: str, mark: str) -> Iterator[BinaryIO]:
+        """Write a file beside its place; it is moved there only if nothing goes wrong.
+
+        Args:
+            path: its place.
+            mark: tells this writer's temporary file from another's.
+
+        Raises:
+            OSError: the storage refuses, for example because it is full.
+        """
+        part = f"{path}.{mark}.part"
+        try:
+            with self._fs.open(part, "wb") as out:
+                yield cast("BinaryIO", out)
+            self._fs.mv(part, path)
+        except BaseException:
+            with suppress(OSError):
+                self._fs.rm_file(part)
+            raise
+
+    def uri(self, path: str) -> str:
+        """The address of a stored file, for callers."""
+        return str(self._fs.unstrip_protocol(path))
+
+    def chunks(self, uri: str) -> Iterator[bytes]:
+        """Read a stored file from rest, a piece at a time.
+
+        Raises:
+            OSError: it is not there, or cannot be read.
+        """
+        with self._fs.open(self._fs._strip_protocol(uri), "rb") as stored:
+            while chunk := stored.read(_CHUNK):
+                yield chunk
+
+
+def _local(url: str) -> bool:
+    return "://" not in url or url.startswith("file://")

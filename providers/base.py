@@ -1,0 +1,224 @@
+"""What a provider is to the rest of Settle.
+
+A provider is one module in this package: the models of its requests, its calls, and its words for a status. The module
+names its class as `PROVIDER`; nothing else has to change.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from jobs.artifacts import Artifact
+from jobs.policy import PollPolicy
+from jobs.record import Job
+from providers.http import ProviderClient
+
+
+class Verdict(StrEnum):
+    """What a provider's word means. A word we do not know means running."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one poll learned."""
+
+    verdict: Verdict
+    word: str | None = None  #: the provider's own status word
+    known: bool = True  #: whether the word is in the provider's table
+    progress: int | None = None  #: percent
+    message: str | None = None  #: scrubbed
+    eta: float | None = None  #: seconds until the provider expects to be ready
+    result: Mapping[str, Any] = field(default_factory=dict)  #: what a success brought, without personal data
+    artifacts: tuple[Artifact, ...] = ()  #: the files that are ready to be fetched
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The answer to "did you get it?" after a lost submission.
+
+    Args:
+        receipt: the receipt, if the provider has the job.
+        absent: whether it certainly has not, so that it may be sent.
+    """
+
+    receipt: Mapping[str, Any] | None = None
+    absent: bool = False
+
+
+class Words:
+    """A provider's table of status words.
+
+    Args:
+        succeeded: words of success.
+        failed: words of failure.
+        running: words of work in progress.
+        fold: whether letter case is ignored.
+    """
+
+    def __init__(
+        self, *, succeeded: tuple[str, ...], failed: tuple[str, ...], running: tuple[str, ...], fold: bool = False
+    ) -> None:
+        self._fold = fold
+        self._table: dict[str, Verdict] = {}
+        for words, verdict in ((running, Verdict.RUNNING), (succeeded, Verdict.SUCCEEDED), (failed, Verdict.FAILED)):
+            self._table.update({self._key(word): verdict for word in words})
+
+    def _key(self, word: str) -> str:
+        return word.casefold().strip() if self._fold else word
+
+    def verdict(self, word: object) -> tuple[Verdict, bool]:
+        """What a word means, and whether it is known. Anything unknown means running."""
+        if isinstance(word, str) and (found := self._table.get(self._key(word))) is not None:
+            return found, True
+        return Verdict.RUNNING, False
+
+
+class Notes(Protocol):
+    """Notes that the workers of one provider share through the ledger (a session, say)."""
+
+    def recall(self, provider: str, name: str) -> str | None:
+        """The note in force, if any."""
+        ...
+
+    def remember(self, provider: str, name: str, value: str) -> str:
+        """Leave a note unless there is one; returns the note in force."""
+        ...
+
+    def forget(self, provider: str, name: str, value: str) -> None:
+        """Remove a note if it still has this value."""
+        ...
+
+
+class ProviderSettings(BaseModel):
+    """What every provider needs to know. Environment: `SETTLE_<PROVIDER>__<FIELD>`. Times in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: AnyHttpUrl | None = Field(None, description="where the API's paths begin")
+    api_key: SecretStr | None = Field(None, description="the key; sent to the provider's own origin only")
+    connect_timeout: float = Field(5.0, gt=0, description="to get a connection, seconds")
+    read_timeout: float = Field(10.0, gt=0, description="between two pieces of an answer, seconds")
+    connections: int = Field(100, ge=1, description="open at a time, per worker process")
+    poll_first: float = Field(2.0, ge=0, description="from the submission to the first poll, seconds")
+    poll_minimum: float = Field(2.0, gt=0, description="shortest countdown, seconds")
+    poll_maximum: float = Field(30.0, gt=0, description="longest countdown, seconds")
+    deadline: float = Field(3600.0, gt=0, description="from the trigger; after it a job is expired, seconds")
+    rate: float = Field(0.0, ge=0, description="requests per second for all workers together; 0 for no limit")
+    in_flight: int = Field(0, ge=0, description="requests in flight for all workers together; 0 for no limit")
+    download_hosts: tuple[str, ...] = Field((), description="other hosts files may be fetched from, without the key")
+    max_artifact_bytes: int = Field(2 * 1024**3, gt=0, description="a larger file is refused, bytes")
+
+    @model_validator(mode="after")
+    def _window(self) -> Self:
+        if self.poll_minimum > self.poll_maximum:
+            raise ValueError("poll_minimum must not exceed poll_maximum")
+        if self.poll_first >= self.deadline:
+            raise ValueError("poll_first must be below deadline, or no job is ever polled")
+        return self
+
+    def poll_policy(self) -> PollPolicy:
+        """The window in which jobs are polled."""
+        return PollPolicy(first=self.poll_first, minimum=self.poll_minimum, maximum=self.poll_maximum)
+
+    def missing(self, provider: str) -> list[str]:
+        """The environment variables without which the provider cannot be called."""
+        return [
+            f"SETTLE_{provider.upper()}__{name.upper()}"
+            for name in ("base_url", "api_key")
+            if getattr(self, name) is None
+        ]
+
+
+RequestT = TypeVar("RequestT", bound=BaseModel)
+
+
+class Request(BaseModel):
+    """The keyword arguments of an entry task: strict about names, plain JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Operation(ABC, Generic[RequestT]):
+    """One thing a provider can be asked to do, from submission to its files.
+
+    Args:
+        provider: makes the calls.
+    """
+
+    name: ClassVar[str]  #: the last part of the workflow's name
+    request: type[RequestT]
+
+    def __init__(self, provider: Any) -> None:
+        self.provider = provider
+
+    @abstractmethod
+    def intent(self, request: RequestT, job_id: str) -> dict[str, Any]:
+        """What is written to the ledger before the POST: enough to find the job again, nothing personal."""
+
+    @abstractmethod
+    async def submit(self, request: RequestT, intent: Mapping[str, Any]) -> dict[str, Any]:
+        """Send the request, once. Returns the receipt; its `remote_id` is the provider's name for the job.
+
+        Raises:
+            ProviderError: `may_have_arrived` tells a doubtful submission from one that may be repeated.
+        """
+
+    @abstractmethod
+    async def locate(self, request: RequestT, intent: Mapping[str, Any]) -> Located:
+        """Ask the provider whether it got a submission whose answer was lost."""
+
+    @abstractmethod
+    async def observe(self, job: Job) -> Observation:
+        """Ask for the status of a submitted job."""
+
+    def download(self, job: Job, artifact: Artifact) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Stream one of the job's files."""
+        raise NotImplementedError(f"{type(self).__name__} has no files")
+
+
+class Provider(ABC):
+    """One remote API.
+
+    Args:
+        settings: as configured; `base_url` and `api_key` are set.
+        notes: what its workers share.
+    """
+
+    name: ClassVar[str]
+    settings_type: ClassVar[type[ProviderSettings]] = ProviderSettings
+    operations: ClassVar[tuple[type[Operation[Any]], ...]]
+
+    def __init__(self, settings: Any, notes: Notes) -> None:
+        self.settings = settings
+        self.notes = notes
+        self.key = settings.api_key.get_secret_value()
+        self.http = ProviderClient(
+            str(settings.base_url),
+            self.headers(),
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
+            connections=settings.connections,
+            download_hosts=settings.download_hosts,
+        )
+
+    @abstractmethod
+    def headers(self) -> dict[str, str]:
+        """What every call carries; the key is in it."""
+
+    def operation(self, name: str) -> Operation[Any]:
+        """The operation of this name."""
+        for operation in self.operations:
+            if operation.name == name:
+                return operation(self)
+        raise LookupError(f"{self.name} has no operation {name!r}")

@@ -1,0 +1,131 @@
+"""What can go wrong between us and a provider. Branches of `jobs.errors.SettleError`::
+
+    ProviderError
+    ├── TransientError      try again; an outage costs jobs time, never their life
+    │   ├── NotSent         the request never left: safe to repeat, whatever it was
+    │   ├── Busy            429 or 503: not carried out; come back, perhaps after `Retry-After`
+    │   ├── LostAnswer      it may have arrived: a read is repeated, a submission is in doubt
+    │   ├── Unavailable     another 5xx: likewise
+    │   └── BadAnswer       an answer that cannot be read (rubbish, cut off): likewise
+    ├── Unauthorized        401 or 403: stops the provider, not one job at a time
+    └── PermanentError      this request will never work
+        ├── Refused         the provider said no, and why
+        ├── NotFound        404 or 410: it knows nothing under this name
+        └── ForeignHost     a link leads away from the provider's own origin: no key and no request goes there
+
+No message holds a body, a key or personal data: texts of a provider pass `scrub` first.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from jobs.errors import SettleError
+
+_MASKS = (
+    (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "<email>"),
+    (re.compile(r"[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]+"), "<jwt>"),
+    (re.compile(r"(https?://[^\s?]+)\?\S+"), r"\1?<query>"),
+    (re.compile(r"\bpi_\w+"), "<payment>"),
+    (re.compile(r"\bLL-API-\S+"), "<key>"),
+    (re.compile(r"\+?\d[\d ()/.-]{8,}\d"), "<number>"),
+)
+
+
+def scrub(text: object, *, limit: int = 200) -> str:
+    """One line of a provider's text with everything that looks personal or secret masked, at most `limit` long."""
+    line = " ".join(str(text).split())
+    for pattern, mask in _MASKS:
+        line = pattern.sub(mask, line)
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+class ProviderError(SettleError):
+    """Something went wrong between us and a provider."""
+
+    kind: ClassVar[str] = "provider_error"  #: for machines: counted, searched for
+
+
+class TransientError(ProviderError):
+    """Trying again may work.
+
+    Args:
+        message: what happened.
+        retry_after: the seconds the provider asked for, if it did.
+    """
+
+    may_have_arrived: ClassVar[bool] = True  #: whether a submission that met this error is in doubt
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NotSent(TransientError):
+    """The request never left: the connection was refused, or none was to be had."""
+
+    kind = "not_sent"
+    may_have_arrived = False
+
+
+class Busy(TransientError):
+    """429 or 503: the provider did not carry the request out and wants to be left alone for a while."""
+
+    kind = "busy"
+    may_have_arrived = False
+
+
+class LostAnswer(TransientError):
+    """The request may have arrived; its answer did not."""
+
+    kind = "lost_answer"
+
+
+class Unavailable(TransientError):
+    """The provider answered with a fault of its own."""
+
+    kind = "unavailable"
+
+
+class BadAnswer(TransientError):
+    """The answer cannot be read."""
+
+    kind = "bad_answer"
+
+
+class Unauthorized(ProviderError):
+    """The key (or session) is not accepted."""
+
+    kind = "unauthorized"
+
+
+class PermanentError(ProviderError):
+    """This request will never work."""
+
+    kind = "refused"
+
+
+class Refused(PermanentError):
+    """The provider refused the request.
+
+    Args:
+        message: its reason, scrubbed.
+        status: the HTTP status, or the one in the body that stands for it.
+    """
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotFound(PermanentError):
+    """The provider knows nothing under this name."""
+
+    kind = "not_found"
+
+
+class ForeignHost(PermanentError):
+    """A link leads away from the provider's own origin."""
+
+    kind = "foreign_host"

@@ -1,0 +1,77 @@
+"""Who waits is told: `AsyncResult(job_id)` is the job, and Flower shows one row for as long as the job lasts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from celery import current_app, states
+from kombu.exceptions import OperationalError
+
+from jobs.errors import JobCancelled, JobExpired, JobFailed, JobUnsuccessful
+from jobs.record import Announcement, Job
+from jobs.states import JobState
+
+logger = logging.getLogger(__name__)
+
+_RAISED: dict[JobState, type[JobUnsuccessful]] = {
+    JobState.FAILED: JobFailed,
+    JobState.EXPIRED: JobExpired,
+    JobState.CANCELLED: JobCancelled,
+}
+
+
+def reason(job: Job) -> str:
+    """Why a job did not succeed, in one sentence and with the remedy."""
+    if job.failure is None:
+        return f"{job.workflow} {job.id}: {job.state}"
+    remedy = f" ({job.failure.remedy})" if job.failure.remedy else ""
+    return f"{job.workflow} {job.id}: {job.failure.message}{remedy}"
+
+
+def announcement(job: Job) -> Announcement:
+    """The job as the result of the Celery task with its id, in the form that Celery's Redis backend reads."""
+    backend = current_app.backend
+    status: str
+    result: Any
+    if job.state is JobState.SUCCEEDED:
+        status, result = states.SUCCESS, job.outcome()
+    elif job.finished:
+        status, result = states.FAILURE, backend.prepare_exception(_RAISED[job.state](reason(job)), "json")
+    else:
+        status, result = job.state.value.upper(), job.outcome()
+    meta = {
+        "status": status,
+        "result": result,
+        "traceback": None,
+        "children": [],
+        "date_done": current_app.now().isoformat() if job.finished else None,
+        "task_id": job.id,
+    }
+    key = backend.get_key_for_task(job.id)  # type: ignore[attr-defined]
+    return Announcement(
+        key=key.decode() if isinstance(key, bytes) else str(key),
+        value=str(backend.encode(meta)),
+        ttl=int(current_app.conf.result_expires),
+    )
+
+
+def to_flower(jobs: Iterable[Job], *, hostname: str) -> None:
+    """Send the task events of jobs that moved. An event that cannot be sent is no reason to stop a job."""
+    try:
+        with current_app.events.default_dispatcher(hostname=hostname) as dispatcher:
+            for job in jobs:
+                kind, fields = _event(job)
+                dispatcher.send(kind, uuid=job.id, root_id=job.id, **fields)
+    except (OperationalError, OSError) as error:
+        logger.warning("flower_not_told", extra={"fields": {"error": type(error).__name__}})
+
+
+def _event(job: Job) -> tuple[str, dict[str, Any]]:
+    runtime = job.updated_at - job.created_at
+    if job.state is JobState.SUCCEEDED:
+        return "task-succeeded", {"result": repr(job.outcome().get("result")), "runtime": runtime}
+    if job.finished:
+        return "task-failed", {"exception": reason(job), "traceback": "", "runtime": runtime}
+    return f"task-{job.state.value}", {}

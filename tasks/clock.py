@@ -1,0 +1,137 @@
+"""The clock: wakes due jobs. It runs on the consumer's timer in every worker of the poll queue.
+
+No scheduler process and no leader: each tick claims atomically, so any number of clocks wake a job once. When nothing
+is due it sleeps until something is; the sorted set holds the backlog, the queue only a few bundles.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from celery import bootsteps, current_app
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from config.runtime import Runtime, runtime
+from jobs.ledger import Bundle, Claim
+from jobs.states import JobState
+from tasks.ways import WORKFLOWS
+
+logger = logging.getLogger(__name__)
+
+POLL_QUEUE = "settle.poll"
+
+#: The task that each waiting state is brought to. Bundles are messages of many jobs.
+_BUNDLED = {
+    JobState.ACCEPTED: "settle.submit",
+    JobState.SUBMITTING: "settle.submit",
+    JobState.IN_DOUBT: "settle.submit",
+    JobState.POLLING: "settle.poll",
+}
+_SINGLE = {
+    JobState.FETCHING: "settle.fetch",
+    JobState.VERIFYING: "settle.verify",
+    JobState.EMITTING: "settle.emit",
+}
+
+#: After a tick that found the ledger or the broker away, seconds.
+_AFTER_TROUBLE = 1.0
+#: The shortest sleep, seconds: a full bundle means that more is due.
+_SHORTEST = 0.005
+
+
+def tick(run: Runtime, providers: Sequence[str]) -> float:
+    """Claim what is due and publish it. Returns the seconds until the next tick.
+
+    Raises:
+        RedisError: the ledger is away.
+        OperationalError: the broker is away; what was claimed waits for its lease.
+    """
+    wait = run.settings.clock_interval
+    for provider in providers:
+        bundle = run.ledger.claim(provider, run.settings.claim_limits(provider))
+        if bundle.claims:
+            _publish(run, provider, bundle)
+        if bundle.wait is not None:
+            wait = min(wait, bundle.wait)
+    return max(wait, _SHORTEST)
+
+
+def _publish(run: Runtime, provider: str, bundle: Bundle) -> None:
+    by_task: defaultdict[str, list[Claim]] = defaultdict(list)
+    for claim in bundle.claims:
+        if claim.state in _SINGLE:
+            _resume(run, claim)
+        else:
+            by_task[_BUNDLED[claim.state]].append(claim)
+    if not by_task:
+        run.ledger.close_bundle(provider, bundle.name)
+    # The bundle counts as outstanding until its largest message is done.
+    largest = max(by_task, key=lambda name: len(by_task[name]), default=None)
+    for name, claims in by_task.items():
+        current_app.tasks[name].apply_async(
+            args=tuple(claim.id for claim in claims),
+            kwargs={
+                "seqs": [claim.seq for claim in claims],
+                "bundle": bundle.name if name == largest else None,
+            },
+        )
+
+
+def _resume(run: Runtime, claim: Claim) -> None:
+    """Bring back the rest of a chain whose message was lost, or whose worker died."""
+    workflow = WORKFLOWS.get(run.ledger.get(claim.id).workflow)
+    if workflow is None:
+        logger.error("unknown_workflow", extra={"fields": {"job_id": claim.id}})
+        return
+    workflow.rest(claim.id, _SINGLE[claim.state], claim.seq).apply_async(root_id=claim.id, parent_id=claim.id)
+
+
+class Clock(bootsteps.StartStopStep):
+    """The bootstep that runs the clock in workers of the poll queue."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._entry: Any = None
+        self._running = False
+
+    def include_if(self, consumer: Any) -> bool:
+        """Only where the poll queue is consumed."""
+        return POLL_QUEUE in consumer.app.amqp.queues.consume_from
+
+    def start(self, consumer: Any) -> None:
+        """Begin to tick; again after each reconnection to the broker."""
+        self._running = True
+        run = runtime()
+        logger.info("clock_started", extra={"fields": {"providers": ",".join(run.settings.providers())}})
+        self._schedule(consumer, 0.0)
+
+    def stop(self, consumer: Any) -> None:
+        """Stop ticking; other workers' clocks go on."""
+        self._running = False
+        if self._entry is not None:
+            self._entry.cancel()
+            self._entry = None
+
+    shutdown = stop
+
+    def _schedule(self, consumer: Any, seconds: float) -> None:
+        if self._running:
+            self._entry = consumer.timer.call_after(seconds, self._tick, (consumer,))
+
+    def _tick(self, consumer: Any) -> None:
+        wait = _AFTER_TROUBLE
+        try:
+            run = runtime()
+            wait = tick(run, list(run.settings.providers()))
+        except (RedisError, OperationalError, OSError) as error:
+            logger.warning("clock_waits", extra={"fields": {"error": type(error).__name__}})
+        except Exception:
+            logger.exception("clock_failed")
+        finally:
+            self._schedule(consumer, wait)

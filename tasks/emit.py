@@ -1,0 +1,20 @@
+"""The emit stage: the outcome goes to the result backend, the ledger and the event stream, in one write."""
+
+from __future__ import annotations
+
+from celery import Task, shared_task
+
+from config.runtime import runtime
+from jobs.states import JobState
+from tasks.stage import begin, break_chain, conclude
+
+
+@shared_task(name="settle.emit", bind=True, ignore_result=True)
+def emit(self: Task, job_id: str, seq: int | None = None) -> str:
+    """Finish one job whose files are verified."""
+    run = runtime()
+    for job in begin(run, [job_id], [seq] if seq is not None else None, (JobState.EMITTING,)):
+        conclude(run, self, [job.to(JobState.SUCCEEDED, now=run.clock.now(), attempts=0)])
+        return "succeeded"
+    break_chain(self)
+    return "nothing to do"

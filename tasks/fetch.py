@@ -1,0 +1,122 @@
+"""The fetch stage: stream every file to storage, never whole in memory, looking at its bytes as they pass."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+
+from celery import Task, shared_task
+
+from config.runtime import Runtime, runtime
+from jobs.artifacts import Artifact, Inspector
+from jobs.errors import ArtifactError, ConfigurationError, SettleError, SizeMismatch
+from jobs.policy import backoff
+from jobs.record import Failure, Job, Move
+from jobs.states import JobState
+from providers.errors import PermanentError, ProviderError
+from tasks import gate
+from tasks.stage import begin, break_chain, conclude, fail
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="settle.fetch", bind=True, ignore_result=True)
+def fetch(self: Task, job_id: str, seq: int | None = None) -> str:
+    """Fetch the files of one job."""
+    run = runtime()
+    for job in begin(run, [job_id], [seq] if seq is not None else None, (JobState.FETCHING,)):
+        move, answer = run.loop.run(_fetch(run, job))
+        if conclude(run, self, [move]) and move.after.state is JobState.VERIFYING:
+            gate.mind(run, job.provider, [answer])
+            return f"{len(move.after.artifacts)} file(s)"
+        gate.mind(run, job.provider, [answer])
+        break_chain(self)
+        return str(move.after.state)
+    break_chain(self)
+    return "nothing to do"
+
+
+async def _fetch(run: Runtime, job: Job) -> tuple[Move, object]:
+    holding = asyncio.create_task(_hold(run, job))
+    try:
+        found = tuple([await _fetch_one(run, job, artifact) for artifact in job.artifacts])
+    except (ProviderError, ArtifactError, ConfigurationError, OSError, TimeoutError) as error:
+        return _after_error(run, job, error), error
+    except Exception as error:  # a defect of ours: the job waits and is tried again, until its deadline
+        logger.exception("fetch_failed", extra={"fields": {"job_id": job.id}})
+        return _after_error(run, job, SettleError(f"the fetch broke ({type(error).__name__})")), error
+    finally:
+        holding.cancel()
+        with suppress(asyncio.CancelledError):
+            await holding
+    now = run.clock.now()
+    return job.to(JobState.VERIFYING, now=now, due_at=now + run.settings.lease, artifacts=found, attempts=0), None
+
+
+async def _hold(run: Runtime, job: Job) -> None:
+    """Renew the lease for as long as the fetch takes."""
+    while True:
+        await asyncio.sleep(run.settings.lease / 3)
+        if not await asyncio.to_thread(run.ledger.renew, job, run.settings.lease):
+            return
+
+
+async def _fetch_one(run: Runtime, job: Job, artifact: Artifact) -> Artifact:
+    """Stream one file to its place; it gets there only if it is what was promised.
+
+    Raises:
+        ArtifactError: it is not.
+        ProviderError: it could not be fetched.
+        OSError: it could not be stored.
+    """
+    provider = run.provider(job.provider)
+    operation = provider.operation(job.workflow.partition(".")[2])
+    inspector = Inspector(artifact)
+    path = run.storage.path(job.provider, job.id, artifact.name)
+    with run.storage.writing(path, str(job.seq)) as out:
+        async with operation.download(job, artifact) as chunks:
+            async for chunk in _bounded(chunks, artifact, provider.settings.max_artifact_bytes):
+                inspector.update(chunk)
+                out.write(chunk)
+        rule = inspector.matching_rule()
+    return replace(
+        artifact,
+        uri=run.storage.uri(path),
+        stored_size=inspector.size,
+        stored_sha256=inspector.sha256,
+        rule=rule,
+    )
+
+
+async def _bounded(chunks: AsyncIterator[bytes], artifact: Artifact, limit: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise SizeMismatch(artifact.name, f"at most {limit} bytes", f"at least {size}")
+        yield chunk
+
+
+def _after_error(run: Runtime, job: Job, error: Exception) -> Move:
+    """A file that differs is fetched again a few times: the way here may have spoilt it. An outage only costs time."""
+    now = run.clock.now()
+    attempts = job.attempts + 1
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+        kind, message = "storage", f"the storage refused: {error.strerror or type(error).__name__}"
+    elif isinstance(error, ProviderError):
+        kind, message = error.kind, str(error)
+    else:
+        kind, message = _kind(error), str(error)
+    hopeless = isinstance(error, ArtifactError | PermanentError) and attempts >= run.settings.fetch_attempts
+    if hopeless or now >= job.deadline_at:
+        remedy = "the provider's job itself succeeded: take the file up with the provider, with the job's remote id"
+        return fail(job, now, kind, message, remedy)
+    due_at = min(now + backoff(attempts), max(job.deadline_at, now))
+    return job.stay(now=now, due_at=due_at, failure=Failure(kind, message), attempts=attempts)
+
+
+def _kind(error: Exception) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in type(error).__name__).lstrip("_")

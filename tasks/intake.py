@@ -1,0 +1,159 @@
+"""The intake: what a trigger becomes. The entry task records the job and then stays open until the job ends.
+
+Celery stores no result for a task that raises `Ignore`, so the ledger's own announcements are the task's states, and
+the outcome its result. Nothing that a caller sends can be read in Flower or in a log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Task
+from celery.exceptions import Ignore
+from celery.worker.request import Request as CeleryRequest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from config.runtime import Runtime, runtime
+from jobs.errors import ConfigurationError, InvalidJob
+from jobs.ledger import Acceptance
+from jobs.record import Failure, Job, check_job_id, digest_of
+from jobs.states import JobState
+from tasks import announce
+
+logger = logging.getLogger(__name__)
+
+REDACTED = "<redacted>"
+
+
+class RedactedRequest(CeleryRequest):
+    """A received message whose arguments nobody can read: not in events, not in `inspect`, not in a log."""
+
+    def __init__(self, message: Any, *args: Any, headers: Any = None, **options: Any) -> None:
+        # The caller's client wrote these two headers, in clear text.
+        clean = dict(message.headers if headers is None else headers)
+        clean.update(argsrepr=REDACTED, kwargsrepr=REDACTED)
+        super().__init__(message, *args, headers=clean, **options)  # type: ignore[misc]
+
+    def info(self, safe: bool = False) -> Any:
+        """What `celery inspect` shows: always the redacted form."""
+        return super().info(safe=True)
+
+
+class Entry(Task):
+    """The base of all entry tasks."""
+
+    Request = "tasks.intake:RedactedRequest"
+    acks_late = True
+    track_started = False  # a redelivered trigger must not overwrite the state of its job
+
+
+class Options(BaseModel):
+    """The keyword arguments that every workflow takes beside its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    tags: dict[str, str] = Field(default_factory=dict, max_length=20, description="the caller's own, searchable")
+    deadline: float | None = Field(None, gt=0, description="seconds from the trigger until the job is expired")
+
+
+def problems(error: ValidationError) -> str:
+    """What is wrong with a request: each field by its path, never its value."""
+    lines = []
+    for entry in error.errors(include_input=False, include_url=False, include_context=False):
+        path = ".".join(str(part) for part in entry["loc"]) or "request"
+        lines.append(f"{path}: {entry['msg'].removeprefix('Value error, ')}")
+    more = f" (and {len(lines) - 10} more)" if len(lines) > 10 else ""
+    return "; ".join(lines[:10]) + more
+
+
+def validate(
+    request: type[BaseModel], args: tuple[object, ...], kwargs: Mapping[str, Any]
+) -> tuple[Options, dict[str, Any]]:
+    """The options and the body of a trigger.
+
+    Raises:
+        InvalidJob: it can never work; the message names the fields.
+    """
+    if args:
+        raise InvalidJob("arguments: give them by name; positional ones are not taken")
+    own = {name: value for name, value in kwargs.items() if name in Options.model_fields}
+    body = {name: value for name, value in kwargs.items() if name not in own}
+    wrong = []
+    options = Options()
+    try:
+        options = Options.model_validate(own)
+    except ValidationError as error:
+        wrong.append(problems(error))
+    try:
+        request.model_validate(body)
+    except ValidationError as error:
+        wrong.append(problems(error))
+    if wrong:
+        raise InvalidJob("; ".join(wrong))
+    return options, body
+
+
+def new_job(
+    run: Runtime, job_id: str, workflow: str, request: type[BaseModel], args: tuple[object, ...], kwargs: dict[str, Any]
+) -> Job:
+    """The job that a trigger asks for; already failed if its body is bad or its provider is not configured."""
+    provider = workflow.partition(".")[0]
+    now = run.clock.now()
+    digest = digest_of(workflow, {key: value for key, value in kwargs.items() if key not in Options.model_fields})
+    own = run.settings.providers()[provider]
+    common: dict[str, Any] = {
+        "id": check_job_id(job_id),
+        "provider": provider,
+        "workflow": workflow,
+        "created_at": now,
+        "updated_at": now,
+        "digest": digest,
+    }
+    try:
+        options, body = validate(request, args, kwargs)
+        run.settings.provider(provider)
+    except (InvalidJob, ConfigurationError) as error:
+        invalid = isinstance(error, InvalidJob)
+        failure = Failure(
+            kind="invalid" if invalid else "not_configured",
+            message=str(error),
+            remedy="correct the fields and trigger it under a new id"
+            if invalid
+            else "set the variables for the workers and trigger it under a new id",
+        )
+        return Job(state=JobState.FAILED, deadline_at=now, failure=failure, **common)
+    return Job(
+        state=JobState.ACCEPTED,
+        deadline_at=now + (options.deadline or own.deadline),
+        tags=options.tags,
+        request=body,
+        due_at=now,  # the clock brings it to the submit stage, through the provider's gate
+        **common,
+    )
+
+
+def accept(
+    task: Task, workflow: str, request: type[BaseModel], args: tuple[object, ...], kwargs: dict[str, Any]
+) -> None:
+    """Record a triggered job, due at once. The task that called this stays open.
+
+    Raises:
+        Ignore: always, so that Celery stores nothing in the job's name.
+    """
+    run = runtime()
+    try:
+        job = new_job(run, str(task.request.id), workflow, request, args, kwargs)
+    except InvalidJob as error:  # an id that cannot even stand in a key
+        logger.error("trigger_refused", extra={"fields": {"workflow": workflow, "reason": str(error)}})
+        raise Ignore(str(error)) from None
+    answer = run.ledger.accept(job, announce.announcement(job))
+    fields = {"job_id": job.id, "workflow": workflow, "answer": answer.value}
+    if answer is Acceptance.CONFLICT:
+        logger.error("trigger_refused", extra={"fields": {**fields, "reason": "the id belongs to another request"}})
+        raise Ignore("the id belongs to another request")
+    logger.info("trigger_accepted", extra={"fields": fields})
+    held = job if answer is Acceptance.CREATED else run.ledger.get(job.id)
+    announce.to_flower([held], hostname=str(task.request.hostname))
+    raise Ignore("the job stays open until it ends")

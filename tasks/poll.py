@@ -1,0 +1,144 @@
+"""The poll stage: look at a bundle of jobs at once, and write all moves in one pipeline.
+
+A job whose status is not terminal *reschedules itself with a countdown*, which waits in the ledger, not in a message.
+A job with nothing to fetch is finished by this very write; the others go on with the rest of their chain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from celery import Task, shared_task
+
+from config.runtime import Runtime, runtime
+from jobs.errors import ConfigurationError
+from jobs.policy import PollPolicy, backoff, countdown
+from jobs.record import Failure, Job, Move
+from jobs.states import JobState
+from providers.base import Observation, Verdict
+from providers.errors import Busy, LostAnswer, ProviderError
+from tasks import gate
+from tasks.stage import begin, conclude, expire
+from tasks.ways import WORKFLOWS
+
+logger = logging.getLogger(__name__)
+
+_new_words: set[tuple[str, str]] = set()
+
+
+@shared_task(name="settle.poll", bind=True, ignore_result=True)
+def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str | None = None) -> str:
+    """Look at jobs of one provider, all at the same time."""
+    run = runtime()
+    jobs = begin(run, job_ids, seqs, (JobState.POLLING,))
+    if jobs:
+        answers = run.loop.run(_observe_all(run, jobs))
+        now = run.clock.now()
+        policy = run.settings.providers()[jobs[0].provider].poll_policy()
+        moves = [after_poll(job, answer, now, policy) for job, answer in zip(jobs, answers, strict=True)]
+        for job in conclude(run, self, moves):
+            if job.state is JobState.FETCHING:
+                WORKFLOWS[job.workflow].rest(job.id, "settle.fetch").apply_async(root_id=job.id, parent_id=job.id)
+        gate.mind(run, jobs[0].provider, answers)
+        if bundle:
+            run.ledger.close_bundle(jobs[0].provider, bundle)
+    return f"{len(jobs)} of {len(job_ids)}"
+
+
+async def _observe_all(run: Runtime, jobs: list[Job]) -> list[Observation | Exception]:
+    return await asyncio.gather(*(_observe(run, job) for job in jobs))
+
+
+async def _observe(run: Runtime, job: Job) -> Observation | Exception:
+    try:
+        operation = run.provider(job.provider).operation(job.workflow.partition(".")[2])
+        return await asyncio.wait_for(operation.observe(job), run.settings.lease * 0.8)
+    except TimeoutError:
+        return LostAnswer("no answer in time")
+    except (ProviderError, ConfigurationError) as error:
+        return error
+    except Exception as error:  # a defect of ours, or an answer nobody thought of: the other jobs go on
+        logger.exception("observe_failed", extra={"fields": {"job_id": job.id}})
+        return error
+
+
+def after_poll(job: Job, answer: Observation | Exception, now: float, policy: PollPolicy) -> Move:
+    """What follows from one poll. Pure.
+
+    Args:
+        job: as it was polled.
+        answer: what was observed, or the error instead.
+        now: the time.
+        policy: the provider's window.
+    """
+    if isinstance(answer, Exception):
+        return _after_error(job, answer, now, policy)
+    if not answer.known and answer.word is not None:
+        _log_new_word(job, answer.word)
+    seen: dict[str, Any] = {
+        "polls": job.polls + 1,
+        "attempts": 0,
+        "word": answer.word,
+        "progress": answer.progress,
+        "message": answer.message,
+    }
+    if answer.verdict is Verdict.SUCCEEDED:
+        if answer.artifacts:
+            return job.to(
+                JobState.FETCHING,
+                now=now,
+                due_at=now + _HANDOVER,
+                artifacts=answer.artifacts,
+                result=answer.result,
+                **seen,
+            )
+        return job.to(JobState.SUCCEEDED, now=now, result=answer.result, **seen)
+    if answer.verdict is Verdict.FAILED:
+        message = answer.message or f"the provider says {answer.word!r}"
+        failure = Failure("provider_failed", f"the provider failed the job: {message}")
+        return job.to(JobState.FAILED, now=now, **{**seen, "failure": failure})
+    if now >= job.deadline_at:
+        return expire(job, now)
+    wait = countdown(policy, polls=job.polls + 1, eta=answer.eta or _eta(job, answer.progress, now))
+    return job.stay(now=now, due_at=min(now + wait, job.deadline_at), failure=None, **seen)
+
+
+#: A stage that was published but never began is published again after this time, in seconds.
+_HANDOVER = 15.0
+
+
+def _eta(job: Job, progress: int | None, now: float) -> float | None:
+    """When a job that reports its progress should be ready, in seconds."""
+    if progress is None or not 0 < progress < 100 or job.submitted_at is None:
+        return None
+    return (now - job.submitted_at) * (100 - progress) / progress
+
+
+def _after_error(job: Job, error: Exception, now: float, policy: PollPolicy) -> Move:
+    """A poll that brought no observation costs the job time, never its life."""
+    if now >= job.deadline_at:
+        return expire(job, now)
+    if isinstance(error, ProviderError):
+        failure = Failure(error.kind, str(error))
+    elif isinstance(error, ConfigurationError):
+        failure = Failure("not_configured", str(error))
+    else:
+        failure = Failure("defect", f"the poll broke ({type(error).__name__})", "report it; the log has the details")
+    wait = max(backoff(job.attempts + 1, base=policy.minimum, cap=max(policy.maximum, 60.0)), policy.minimum)
+    if isinstance(error, Busy) and error.retry_after is not None:
+        wait = max(wait, error.retry_after)
+    return job.stay(
+        now=now,
+        due_at=min(now + wait, job.deadline_at),
+        failure=failure,
+        polls=job.polls + 1,
+        attempts=job.attempts + 1,
+    )
+
+
+def _log_new_word(job: Job, word: str) -> None:
+    if (job.provider, word) not in _new_words:
+        _new_words.add((job.provider, word))
+        logger.warning("unknown_status_word", extra={"fields": {"provider": job.provider, "word": word[:40]}})

@@ -1,0 +1,191 @@
+"""The submit stage: send a request once.
+
+Before the POST the intent is in the ledger, after it the receipt. What never left may be sent again; anything else
+without a readable answer is in doubt, and so is a job found at `submitting` after a crash: then the provider is asked,
+never told twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Task, shared_task
+from pydantic import ValidationError
+
+from config.runtime import Runtime, runtime
+from jobs.errors import ConfigurationError
+from jobs.policy import backoff, countdown
+from jobs.record import Failure, Job, Move
+from jobs.states import JobState
+from providers.base import Located, Operation
+from providers.errors import LostAnswer, PermanentError, ProviderError, TransientError
+from tasks import gate
+from tasks.intake import problems
+from tasks.stage import begin, conclude, expire, fail
+
+logger = logging.getLogger(__name__)
+
+Receipt = Mapping[str, Any]
+
+#: A job in doubt is asked for at most this rarely, in seconds, until its deadline.
+_DOUBT_CAP = 900.0
+
+
+@shared_task(name="settle.submit", bind=True, ignore_result=True)
+def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str | None = None) -> str:
+    """Submit jobs of one provider; those in doubt are asked for instead."""
+    run = runtime()
+    states = (JobState.ACCEPTED, JobState.SUBMITTING, JobState.IN_DOUBT)
+    jobs = begin(run, job_ids, seqs, states)
+    if jobs:
+        asked = [job for job in jobs if job.state is not JobState.ACCEPTED]
+        ready = _ready(run, self, [job for job in jobs if job.state is JobState.ACCEPTED])
+        ready += _settle_doubts(run, self, asked)
+        answers = run.loop.run(_send_all(run, ready))
+        conclude(run, self, [_after_sending(run, job, answer) for job, answer in zip(ready, answers, strict=True)])
+        gate.mind(run, jobs[0].provider, answers)
+        if bundle:
+            run.ledger.close_bundle(jobs[0].provider, bundle)
+    return f"{len(jobs)} of {len(job_ids)}"
+
+
+def _operation(run: Runtime, job: Job) -> Operation[Any]:
+    return run.provider(job.provider).operation(job.workflow.partition(".")[2])
+
+
+def _request(operation: Operation[Any], job: Job) -> Any:
+    return operation.request.model_validate(dict(job.request or {}))
+
+
+def _ready(run: Runtime, task: Task, jobs: list[Job]) -> list[Job]:
+    """Write the intents. Only whoever wins this move may send."""
+    now = run.clock.now()
+    moves: list[Move] = []
+    for job in jobs:
+        if now >= job.deadline_at:
+            moves.append(expire(job, now))
+            continue
+        try:
+            operation = _operation(run, job)
+        except ConfigurationError as error:
+            failure = Failure("not_configured", str(error))
+            moves.append(job.stay(due_at=now + 60.0, now=now, failure=failure, attempts=job.attempts + 1))
+            continue
+        try:
+            intent = operation.intent(_request(operation, job), job.id)
+        except ValidationError as error:  # accepted by another version of this application
+            moves.append(fail(job, now, "invalid", problems(error)))
+            continue
+        moves.append(job.to(JobState.SUBMITTING, now=now, due_at=now + run.settings.lease, intent=intent))
+    return [job for job in conclude(run, task, moves) if job.state is JobState.SUBMITTING]
+
+
+def _settle_doubts(run: Runtime, task: Task, jobs: list[Job]) -> list[Job]:
+    """Ask the provider for jobs in doubt. Returns those it certainly has not, ready to be sent."""
+    if not jobs:
+        return []
+    now = run.clock.now()
+    crashed = [
+        job.to(JobState.IN_DOUBT, now=now, due_at=now + run.settings.lease, failure=_DOUBT)
+        for job in jobs
+        if job.state is JobState.SUBMITTING
+    ]
+    doubtful = [job for job in jobs if job.state is JobState.IN_DOUBT] + conclude(run, task, crashed)
+    # Whoever reads the ledger in between sees the job held: `conclude` set its wake-up a lease ahead.
+    answers = run.loop.run(_ask_all(run, doubtful))
+    moves = [_after_asking(run, job, answer) for job, answer in zip(doubtful, answers, strict=True)]
+    return [job for job in conclude(run, task, moves) if job.state is JobState.SUBMITTING]
+
+
+_DOUBT = Failure(
+    kind="in_doubt",
+    message="the answer to the submission was lost; the provider is being asked",
+    remedy="if it stays so, look at the provider: it is never sent a second time by itself",
+)
+
+
+async def _ask_all(run: Runtime, jobs: list[Job]) -> list[Located | Exception]:
+    async def ask(job: Job) -> Located | Exception:
+        try:
+            operation = _operation(run, job)
+            return await asyncio.wait_for(
+                operation.locate(_request(operation, job), job.intent or {}), run.settings.lease * 0.8
+            )
+        except Exception as error:
+            return error
+
+    return await asyncio.gather(*map(ask, jobs))
+
+
+def _after_asking(run: Runtime, job: Job, answer: Located | Exception) -> Move:
+    now = run.clock.now()
+    if isinstance(answer, Located):
+        if answer.receipt is not None:
+            return _submitted(run, job, answer.receipt)
+        if answer.absent and now < job.deadline_at:
+            return job.to(JobState.SUBMITTING, now=now, due_at=now + run.settings.lease, attempts=0)
+    elif not isinstance(answer, ProviderError | TimeoutError):
+        logger.error("locate_failed", extra={"fields": {"job_id": job.id, "error": type(answer).__name__}})
+    if now >= job.deadline_at:
+        return expire(job, now)
+    wait = backoff(job.attempts + 1, base=run.settings.doubt_grace, cap=_DOUBT_CAP)
+    return job.stay(due_at=min(now + wait, job.deadline_at), now=now, failure=_DOUBT, attempts=job.attempts + 1)
+
+
+async def _send_all(run: Runtime, jobs: list[Job]) -> list[Receipt | ProviderError]:
+    return await asyncio.gather(*(_send(run, job) for job in jobs))
+
+
+async def _send(run: Runtime, job: Job) -> Receipt | ProviderError:
+    operation = _operation(run, job)
+    try:
+        return await asyncio.wait_for(
+            operation.submit(_request(operation, job), job.intent or {}), run.settings.lease * 0.8
+        )
+    except ProviderError as error:
+        return error
+    except TimeoutError:
+        return LostAnswer("no answer in time")
+    except Exception as error:  # a defect of ours: what was sent is unknown, so the provider is asked
+        logger.exception("submit_failed", extra={"fields": {"job_id": job.id}})
+        return LostAnswer(f"the submission broke ({type(error).__name__})")
+
+
+def _after_sending(run: Runtime, job: Job, answer: Receipt | ProviderError) -> Move:
+    return _after_error(run, job, answer) if isinstance(answer, ProviderError) else _submitted(run, job, answer)
+
+
+def _submitted(run: Runtime, job: Job, receipt: Receipt) -> Move:
+    """The receipt is in our hands: from now on only the status is asked for, and the body is forgotten."""
+    now = run.clock.now()
+    policy = run.settings.providers()[job.provider].poll_policy()
+    return job.to(
+        JobState.POLLING,
+        now=now,
+        due_at=min(now + countdown(policy, polls=0), job.deadline_at),
+        receipt=receipt,
+        submitted_at=now,
+        request=None,
+        attempts=0,
+    )
+
+
+def _after_error(run: Runtime, job: Job, error: ProviderError) -> Move:
+    now = run.clock.now()
+    if isinstance(error, PermanentError):
+        return fail(job, now, "refused", f"the provider refused the request: {error}")
+    if isinstance(error, TransientError) and error.may_have_arrived:
+        return job.to(JobState.IN_DOUBT, now=now, due_at=now + run.settings.doubt_grace, failure=_DOUBT, attempts=0)
+    wait = backoff(job.attempts + 1)
+    if isinstance(error, TransientError) and error.retry_after is not None:
+        wait = max(wait, error.retry_after)
+    return job.to(
+        JobState.ACCEPTED,
+        now=now,
+        due_at=min(now + wait, max(job.deadline_at, now)),
+        failure=Failure(error.kind, str(error)),
+        attempts=job.attempts + 1,
+    )

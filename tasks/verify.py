@@ -1,0 +1,69 @@
+"""The verify stage: read every stored file again from rest, and compare its SHA-256 with the promised one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from celery import Task, shared_task
+
+from config.runtime import Runtime, runtime
+from jobs.artifacts import Artifact, Inspector, Verification
+from jobs.errors import ArtifactError, DigestMismatch
+from jobs.policy import backoff
+from jobs.record import Failure, Job, Move
+from jobs.states import JobState
+from tasks.stage import begin, break_chain, conclude, fail
+
+
+@shared_task(name="settle.verify", bind=True, ignore_result=True)
+def verify(self: Task, job_id: str, seq: int | None = None) -> str:
+    """Verify the files of one job."""
+    run = runtime()
+    for job in begin(run, [job_id], [seq] if seq is not None else None, (JobState.VERIFYING,)):
+        move = _verify(run, job)
+        if conclude(run, self, [move]) and move.after.state is JobState.EMITTING:
+            return ", ".join(f"{artifact.name} {artifact.verification}" for artifact in move.after.artifacts)
+        break_chain(self)
+        return str(move.after.state)
+    break_chain(self)
+    return "nothing to do"
+
+
+def _verify(run: Runtime, job: Job) -> Move:
+    try:
+        found = tuple(_check(run, job, artifact) for artifact in job.artifacts)
+    except ArtifactError as error:
+        remedy = "the stored file changed after it was fetched: check the storage, then trigger the job again"
+        return fail(job, run.clock.now(), "spoilt_at_rest", str(error), remedy)
+    except OSError as error:
+        now, attempts = run.clock.now(), job.attempts + 1
+        message = f"a stored file cannot be read: {error.strerror or type(error).__name__}"
+        if now >= job.deadline_at:
+            return fail(job, now, "storage", message)
+        due_at = min(now + backoff(attempts), job.deadline_at)
+        return job.stay(now=now, due_at=due_at, failure=Failure("storage", message), attempts=attempts)
+    now = run.clock.now()
+    return job.to(JobState.EMITTING, now=now, due_at=now + run.settings.lease, artifacts=found, attempts=0)
+
+
+def _check(run: Runtime, job: Job, artifact: Artifact) -> Artifact:
+    """Read one file from rest.
+
+    Raises:
+        ArtifactError: it is not what was promised, or not what was stored.
+        OSError: it cannot be read.
+    """
+    inspector = Inspector(artifact)
+    renewed = time.monotonic()
+    for chunk in run.storage.chunks(artifact.uri or ""):
+        inspector.update(chunk)
+        if time.monotonic() - renewed > run.settings.lease / 3:
+            run.ledger.renew(job, run.settings.lease)
+            renewed = time.monotonic()
+    if inspector.sha256 != artifact.stored_sha256:
+        raise DigestMismatch(artifact.name, artifact.stored_sha256, inspector.sha256)
+    rule = inspector.matching_rule()
+    return replace(
+        artifact, rule=rule, verification=Verification.VERIFIED if rule is not None else Verification.UNVERIFIED
+    )

@@ -1,0 +1,89 @@
+"""The way of a job: a workflow is a Celery chain of stages, written in one place.
+
+`poll` suspends its chain: the ledger holds the job and its countdown, the clock brings poll back, and when the status
+is terminal the rest of the chain goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from celery import chain, shared_task
+from celery.canvas import Signature
+
+from providers import discover
+from providers.base import Operation
+from tasks.intake import Entry, accept
+
+Chain = Callable[[str], Any]  # Celery's `|` of signatures: a `chain`, whatever its stubs say
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """What a caller triggers.
+
+    Args:
+        name: provider and operation, as in `myipr.certify`.
+        chain: the stages of a job, given its id.
+    """
+
+    name: str
+    chain: Chain
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return self.name.partition(".")[0]
+
+    @property
+    def operation(self) -> str:
+        """The provider's operation."""
+        return self.name.partition(".")[2]
+
+    @cached_property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the stages, in order."""
+        return tuple(step.task for step in self.chain("").tasks)
+
+    def rest(self, job_id: str, stage: str, seq: int | None = None) -> Signature:
+        """The chain from a stage on.
+
+        Args:
+            job_id: the job.
+            stage: the name of the task that comes first.
+            seq: the claim under which that stage may begin, if it was claimed.
+        """
+        steps = list(self.chain(job_id).tasks)
+        steps = steps[[step.task for step in steps].index(stage) :]
+        if seq is not None:
+            steps[0] = steps[0].clone(kwargs={"seq": seq})
+        return chain(*steps) if len(steps) > 1 else steps[0]
+
+
+WORKFLOWS: dict[str, Workflow] = {}
+
+
+def workflow(name: str) -> Callable[[Chain], Workflow]:
+    """Make a workflow of a function that gives the chain of a job, and register its entry task `settle.<name>`.
+
+    Raises:
+        LookupError: no provider has such an operation.
+    """
+    provider, _, operation = name.partition(".")
+    known: dict[str, type[Operation[Any]]] = {found.name: found for found in discover()[provider].operations}
+    request = known[operation].request
+
+    def register(steps: Chain) -> Workflow:
+        found = WORKFLOWS[name] = Workflow(name, steps)
+
+        @shared_task(name=f"settle.{name}", bind=True, base=Entry)
+        def entry(self: Entry, *args: Any, **kwargs: Any) -> None:
+            accept(self, name, request, args, kwargs)
+
+        entry.__doc__ = steps.__doc__
+        return found
+
+    return register

@@ -25,6 +25,7 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Celery tells of each message it receives and each task it ends; the events of jobs say more.
-    for name in ("celery.worker.strategy", "celery.app.trace"):
+    # Celery tells of each message it receives and each task it ends; the events of jobs say more. httpx prints whole
+    # addresses, and a certificate's link has a signature in it.
+    for name in ("celery.worker.strategy", "celery.app.trace", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))

@@ -13,9 +13,9 @@ from typing import Any
 
 from celery import chain, shared_task
 from celery.canvas import Signature
+from pydantic import BaseModel
 
 from providers import discover
-from providers.base import Operation
 from tasks.intake import Entry, accept
 
 Chain = Callable[[str], Any]  # Celery's `|` of signatures: a `chain`, whatever its stubs say
@@ -43,6 +43,14 @@ class Workflow:
         """The provider's operation."""
         return self.name.partition(".")[2]
 
+    @property
+    def request(self) -> type[BaseModel]:
+        """The model of its keyword arguments."""
+        found = {known.name: known for known in discover()[self.provider].operations}
+        if self.operation not in found:
+            raise LookupError(f"{self.provider} has no operation {self.operation!r}")
+        return found[self.operation].request
+
     @cached_property
     def stages(self) -> tuple[str, ...]:
         """The names of the stages, in order."""
@@ -59,7 +67,8 @@ class Workflow:
         steps = list(self.chain(job_id).tasks)
         steps = steps[[step.task for step in steps].index(stage) :]
         if seq is not None:
-            steps[0] = steps[0].clone(kwargs={"seq": seq})
+            # Not by `clone(kwargs=…)`: an immutable signature ignores what is merged into it.
+            steps[0] = Signature(steps[0].task, args=(job_id,), kwargs={"seq": seq}, immutable=True)
         return chain(*steps) if len(steps) > 1 else steps[0]
 
 
@@ -72,12 +81,10 @@ def workflow(name: str) -> Callable[[Chain], Workflow]:
     Raises:
         LookupError: no provider has such an operation.
     """
-    provider, _, operation = name.partition(".")
-    known: dict[str, type[Operation[Any]]] = {found.name: found for found in discover()[provider].operations}
-    request = known[operation].request
 
     def register(steps: Chain) -> Workflow:
         found = WORKFLOWS[name] = Workflow(name, steps)
+        request = found.request
 
         @shared_task(name=f"settle.{name}", bind=True, base=Entry)
         def entry(self: Entry, *args: Any, **kwargs: Any) -> None:

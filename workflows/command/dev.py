@@ -1,0 +1,47 @@
+"""`settle dev`: the whole of Settle in one terminal."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from config.embedded import free_port
+from config.settings import settings
+from workflows.command import settle
+from workflows.command.stack import SPEED, Stack
+
+_COLOURS = {"simulator": "magenta", "poll-worker": "cyan", "file-worker": "blue", "flower": "yellow"}
+
+
+def _echo(name: str, line: str) -> None:
+    click.echo(f"{click.style(f'{name:>12}', fg=_COLOURS.get(name))} │ {line}")
+
+
+@settle.command()
+@click.option("--speed", default=SPEED, show_default=True, help="Simulated seconds per real second.")
+@click.option("--state-dir", type=click.Path(path_type=Path), help="Of Redis and artifacts; kept between runs.")
+def dev(speed: float, state_dir: Path | None) -> None:
+    """Run Redis, workers, Flower and the simulated APIs in this terminal, until Ctrl-C.
+
+    A provider that is configured in the environment is called for real; the others are simulated.
+    """
+    with Stack(state_dir or settings().state_dir, _echo, speed=speed) as stack:
+        stack.environment.setdefault("SETTLE_FLOWER__PASSWORD", secrets.token_urlsafe(12))
+        stack.environment.setdefault("SETTLE_FLOWER__PORT", str(free_port()))
+        page = stack.start("flower", [sys.executable, "-m", "workflows.command", "flower"])
+        page.wait_for("Visit me at")
+        env = stack.environment
+        click.echo(
+            f"\nready. Simulated APIs at {stack.simulator_url}\n"
+            f"Flower at http://127.0.0.1:{env['SETTLE_FLOWER__PORT']}, "
+            f"login {env.get('SETTLE_FLOWER__USER', 'settle')} / {env['SETTLE_FLOWER__PASSWORD']}\n"
+            "In another terminal of this folder: settle submit, settle watch, settle list\n"
+        )
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            click.echo("stopping")

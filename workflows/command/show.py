@@ -1,0 +1,131 @@
+"""How jobs look on a terminal, in a pipe and to machines."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+
+import click
+from rich.console import Console
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from jobs.record import Job
+from jobs.states import JobState
+
+console = Console()
+
+_COLOURS = {
+    JobState.SUCCEEDED: "green",
+    JobState.FAILED: "red",
+    JobState.EXPIRED: "magenta",
+    JobState.CANCELLED: "bright_black",
+    JobState.IN_DOUBT: "yellow",
+}
+
+
+def state(job: Job) -> Text:
+    """The state in its colour."""
+    return Text(job.state.value, style=_COLOURS.get(job.state, "cyan"))
+
+
+def remark(job: Job) -> str:
+    """What there is to say about a job: what is wrong, else what came of it, else what the provider says."""
+    if job.failure:
+        return job.failure.message
+    if job.state is JobState.SUCCEEDED and job.artifacts:
+        return ", ".join(f"{artifact.name} {artifact.verification}" for artifact in job.artifacts)
+    return job.message or ""
+
+
+def _progress(job: Job) -> ProgressBar | str:
+    if job.progress is None or job.finished:
+        return ""
+    return ProgressBar(total=100, completed=job.progress, width=12)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _next(job: Job) -> str:
+    if job.due_at is None:
+        return ""
+    return f"in {duration(max(job.due_at - time.time(), 0.0))}"
+
+
+def table(jobs: Sequence[Job], *, title: str | None = None) -> Table:
+    """Jobs as a table."""
+    grid = Table(title=title, title_justify="left", expand=False, header_style="bold")
+    for column in ("id", "workflow", "state", "word", "progress", "polls", "age", "next look", "remark"):
+        grid.add_column(column, justify="right" if column in ("polls", "age") else "left", overflow="fold")
+    for job in jobs:
+        end = job.updated_at if job.finished else time.time()
+        grid.add_row(
+            job.id,
+            job.workflow,
+            state(job),
+            job.word or "",
+            _progress(job),
+            str(job.polls),
+            duration(max(end - job.created_at, 0.0)),
+            _next(job),
+            remark(job),
+        )
+    return grid
+
+
+def line(job: Job) -> str:
+    """A job as one line of tab-separated text."""
+    return "\t".join([job.id, job.workflow, job.state.value, job.word or "", str(job.polls), remark(job)])
+
+
+def many(jobs: Sequence[Job], *, as_json: bool) -> None:
+    """Print jobs: a table on a terminal, a line each in a pipe, a JSON line each for machines."""
+    if as_json:
+        machine(jobs)
+    elif console.is_terminal:
+        console.print(table(jobs))
+    else:
+        for job in jobs:
+            click.echo(line(job))
+
+
+def machine(jobs: Iterable[Job]) -> None:
+    """One JSON object a line."""
+    for job in jobs:
+        click.echo(json.dumps(job.outcome(), ensure_ascii=False))
+
+
+def one(job: Job, *, as_json: bool) -> None:
+    """Print one job with all that callers may see of it."""
+    if as_json:
+        machine([job])
+        return
+    if not console.is_terminal:
+        click.echo(line(job))
+        return
+    grid = Table.grid(padding=(0, 2))
+    for name, value in job.outcome().items():
+        if name in ("state", "artifacts", "error", "tags", "result") or value == "":
+            continue
+        if name.endswith("_at"):
+            value = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
+        grid.add_row(Text(name, style="bold"), str(value))
+    grid.add_row(Text("state", style="bold"), state(job))
+    for name, value in {**job.tags, **(job.result or {})}.items():
+        grid.add_row(Text(name, style="dim"), str(value))
+    for artifact in job.artifacts:
+        stored = f"{artifact.uri or 'not stored yet'}  {artifact.stored_size or '?'} bytes  {artifact.verification}"
+        grid.add_row(Text(artifact.name, style="dim"), stored)
+    if job.failure:
+        grid.add_row(Text("error", style="red"), job.failure.message)
+        if job.failure.remedy:
+            grid.add_row(Text("remedy", style="yellow"), job.failure.remedy)
+    console.print(grid)

@@ -1,0 +1,103 @@
+"""`settle submit`: trigger a workflow with a JSON body."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import uuid
+from contextlib import suppress
+from typing import IO, Any
+
+import click
+
+from config.runtime import runtime
+from jobs.errors import InvalidJob, JobConflict, JobNotFound
+from jobs.record import Job, check_job_id, digest_of
+from workflows.command import OF_STATE, Exit, settle, show
+from workflows.command.follow import wait_for
+
+#: So long `submit` waits for a worker to record the job, seconds.
+_PATIENCE = 10.0
+
+
+def _body(source: IO[str]) -> dict[str, Any]:
+    try:
+        body = json.load(source)
+    except ValueError as error:
+        raise InvalidJob(f"input: not JSON ({error.__class__.__name__}); give one JSON object") from None
+    if not isinstance(body, dict):
+        raise InvalidJob("input: give one JSON object with the workflow's keyword arguments")
+    return body
+
+
+def _tags(pairs: tuple[str, ...]) -> dict[str, str]:
+    tags = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InvalidJob(f"tag: {pair!r} is not NAME=VALUE")
+        tags[name] = value
+    return tags
+
+
+@settle.command()
+@click.argument("workflow")
+@click.option("--input", "source", type=click.File("r", encoding="utf-8"), required=True, help="JSON file, or - .")
+@click.option("--id", "job_id", help="Id of the job, and its idempotency key; a new one if not given.")
+@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Your own label; may be given again.")
+@click.option("--deadline", type=float, help="Seconds until the job is given up as expired.")
+@click.option("--wait", is_flag=True, help="Wait for the end, and exit by it.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def submit(
+    workflow: str,
+    source: IO[str],
+    job_id: str | None,
+    tags: tuple[str, ...],
+    deadline: float | None,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Trigger WORKFLOW (for example myipr.certify) with the JSON object in --input.
+
+    The same --id and input again is the same job. The same --id with another input is refused.
+    """
+    # Late: the application reads its settings, and `settle --help` needs none.
+    from config.celery_app import app
+    from tasks.intake import REDACTED, validate
+    from tasks.ways import WORKFLOWS
+
+    app.loader.import_default_modules()
+    name = workflow.removeprefix("settle.")
+    if name not in WORKFLOWS:
+        raise InvalidJob(f"workflow: {name!r} is not one of {', '.join(sorted(WORKFLOWS))}")
+    body = _body(source)
+    options: dict[str, Any] = {"tags": _tags(tags)} if tags else {}
+    if deadline is not None:
+        options["deadline"] = deadline
+    validate(WORKFLOWS[name].request, (), {**body, **options})
+    job_id = check_job_id(job_id or str(uuid.uuid4()))
+    _refuse_another(job_id, digest_of(name, {key: value for key, value in body.items() if key not in options}))
+    # Celery's client would write the arguments into the message's headers, in clear text for Flower.
+    app.send_task(f"settle.{name}", kwargs={**body, **options}, task_id=job_id, argsrepr="()", kwargsrepr=REDACTED)
+    job = wait_for([job_id], None)[0] if wait else _recorded(job_id)
+    if job is None:
+        click.echo(f"{job_id}: sent; no worker has taken it within {_PATIENCE:g} s (is one running?)", err=True)
+        sys.exit(Exit.NOT_FINISHED)
+    show.one(job, as_json=as_json)
+    sys.exit(OF_STATE.get(job.state, Exit.DONE))
+
+
+def _refuse_another(job_id: str, digest: str) -> None:
+    with suppress(JobNotFound):
+        if runtime().ledger.get(job_id).digest != digest:
+            raise JobConflict(f"id: {job_id} belongs to another request; use a new id, or the same input")
+
+
+def _recorded(job_id: str) -> Job | None:
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        with suppress(JobNotFound):
+            return runtime().ledger.get(job_id)
+        time.sleep(0.05)
+    return None

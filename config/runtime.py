@@ -9,6 +9,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import wait
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -34,19 +35,25 @@ class EventLoop:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="settle-http", daemon=True).start()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="settle-http", daemon=True)
+                self._thread.start()
             return self._loop
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for it, from any other thread."""
         future = asyncio.run_coroutine_threadsafe(work, self._started())
+        thread = self._thread
         try:
+            while not wait([future], timeout=5).done:
+                if thread is None or not thread.is_alive():
+                    raise RuntimeError("the event loop died")
             return future.result()
         except BaseException:  # a soft time limit, say: nobody waits for the answers any more
             future.cancel()
@@ -55,9 +62,11 @@ class EventLoop:
     def stop(self) -> None:
         """End the loop, if it ever began."""
         with self._lock:
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._loop.stop)
-                self._loop = None
+            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(5)
+            loop.close()
 
 
 class Runtime:

@@ -103,13 +103,14 @@ async def _bounded(chunks: AsyncIterator[bytes], artifact: Artifact, limit: int)
 def _after_error(run: Runtime, job: Job, error: Exception) -> Move:
     """A file that differs is fetched again a few times: the way here may have spoilt it. An outage only costs time."""
     now = run.clock.now()
-    attempts = job.attempts + 1
     if isinstance(error, OSError) and not isinstance(error, TimeoutError):
         kind, message = "storage", f"the storage refused: {error.strerror or type(error).__name__}"
     elif isinstance(error, ProviderError):
         kind, message = error.kind, str(error)
     else:
         kind, message = _kind(error), str(error)
+    # Only equal failures in a row add up: an outage before a file that differs does not count against the file.
+    attempts = job.attempts + 1 if job.failure and job.failure.kind == kind else 1
     hopeless = isinstance(error, ArtifactError | PermanentError) and attempts >= run.settings.fetch_attempts
     if hopeless or now >= job.deadline_at:
         remedy = "the provider's job itself succeeded: take the file up with the provider, with the job's remote id"

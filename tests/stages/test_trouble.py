@@ -1,0 +1,363 @@
+"""What the stages do when something goes wrong: nothing is lost, nothing is submitted twice."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.artifacts import Artifact
+from jobs.states import JobState
+from providers.base import Located, Observation, Verdict
+from providers.errors import (
+    BadAnswer,
+    Busy,
+    LostAnswer,
+    NotFound,
+    NotSent,
+    PermanentError,
+    ProviderError,
+    Refused,
+    Unauthorized,
+    Unavailable,
+)
+from tasks import submit as submitting
+
+from .conftest import BODY, DONE, RUNNING, Stage
+
+FILE = b"AAA\nBBB"
+READY = Observation(
+    Verdict.SUCCEEDED,
+    word="completed",
+    artifacts=(Artifact("tokens.txt", link="/data", size=7, lines=2, sha256=hashlib.sha256(FILE).hexdigest()),),
+)
+
+
+@pytest.mark.parametrize("error", [NotSent("no connection"), Busy("HTTP 429"), Unauthorized("HTTP 401")])
+def test_a_submission_that_was_not_carried_out_is_sent_again(stage: Stage, error: ProviderError) -> None:
+    """It never left, or was turned away unread: the job waits and is sent again."""
+    stage.script.says("submit", error, error, {"remote_id": "r-1"})
+    stage.trigger()
+    job = stage.finish()
+    assert job.state is JobState.SUCCEEDED
+    assert stage.script.count("submit") == 3
+    assert stage.script.count("locate") == 0
+
+
+@pytest.mark.parametrize("error", [LostAnswer("no answer"), Unavailable("HTTP 500"), BadAnswer("rubbish")])
+def test_a_submission_in_doubt_is_asked_for_and_adopted(stage: Stage, error: ProviderError) -> None:
+    """The answer was lost, the provider has the job: it is never told twice."""
+    stage.script.says("submit", error)
+    stage.script.says("locate", Located(), Located(receipt={"remote_id": "r-7"}))
+    stage.trigger()
+    job = stage.finish()
+    assert job.state is JobState.SUCCEEDED
+    assert "in_doubt" in stage.history()
+    assert stage.script.count("submit") == 1
+    assert job.outcome()["remote_id"] == "r-7"
+
+
+def test_a_submission_that_certainly_is_absent_is_sent_once_more(stage: Stage) -> None:
+    """Only the provider's own word that it has nothing lets us send again."""
+    stage.script.says("submit", LostAnswer("no answer"), {"remote_id": "r-1"})
+    stage.script.says("locate", Located(absent=True))
+    stage.trigger()
+    assert stage.finish().state is JobState.SUCCEEDED
+    assert stage.script.count("submit") == 2
+    assert stage.history().count("in_doubt") == 1
+
+
+def test_a_doubt_that_nobody_settles_expires(stage: Stage) -> None:
+    """It is asked for ever more rarely, never sent again, and ends at the deadline with the outcome unknown."""
+    stage.script.says("submit", LostAnswer("no answer"))
+    stage.trigger()
+    job = stage.finish()
+    assert job.state is JobState.EXPIRED
+    assert stage.script.count("submit") == 1
+    assert 3 < stage.script.count("locate") < 50
+
+
+def test_a_job_found_at_submitting_after_a_crash_is_asked_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker died between intent and receipt: whether it sent is unknown, so the provider is asked."""
+
+    async def dies(*_: Any) -> None:
+        raise MemoryError
+
+    real = submitting._send_all
+    monkeypatch.setattr(submitting, "_send_all", dies)
+    stage.trigger()
+    stage.tick()
+    monkeypatch.setattr(submitting, "_send_all", real)
+    assert stage.job().state is JobState.SUBMITTING
+    stage.script.says("submit", {"remote_id": "again"})
+    stage.script.says("locate", Located(receipt={"remote_id": "r-3"}))
+    job = stage.finish()
+    assert job.outcome()["remote_id"] == "r-3"
+    assert stage.script.count("submit") == 0
+
+
+def test_a_refusal_fails_the_job_with_the_reason(stage: Stage) -> None:
+    """A permanent no is the end, with the provider's scrubbed words."""
+    stage.script.says("submit", Refused("HTTP 422: category_id unknown", status=422))
+    stage.trigger()
+    job = stage.finish()
+    assert job.failure is not None
+    assert (job.state, job.failure.kind) == (JobState.FAILED, "refused")
+    assert "category_id unknown" in job.failure.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [NotSent("x"), LostAnswer("x"), Unavailable("x"), BadAnswer("x"), Busy("x"), Unauthorized("x"), NotFound("x"),
+     PermanentError("x"), KeyError("a defect of ours")],
+)  # fmt: skip
+def test_trouble_while_polling_costs_time_not_the_job(stage: Stage, error: Exception) -> None:
+    """Whatever goes wrong in a poll, the job is looked at again."""
+    stage.script.says("observe", RUNNING, *[error] * 5, DONE)
+    stage.trigger()
+    job = stage.finish()
+    assert job.state is JobState.SUCCEEDED
+    assert job.failure is None
+
+
+def test_one_broken_job_does_not_stop_the_others_of_its_bundle(stage: Stage) -> None:
+    """An exception nobody thought of concerns one job only."""
+    for number in range(5):
+        stage.trigger(f"j-{number}")
+    stage.tick()
+    stage.script.says("observe", RecursionError("deep"), DONE)
+    stage.clock.advance(10)
+    stage.tick()
+    states = sorted(stage.job(f"j-{number}").state.value for number in range(5))
+    assert states == ["polling", "succeeded", "succeeded", "succeeded", "succeeded"]
+
+
+def test_retry_after_pauses_the_provider_for_all_jobs_and_no_other_provider(stage: Stage) -> None:
+    """One answer with Retry-After closes that provider's gate for as long as it asked."""
+    stage.trigger("j-1")
+    stage.trigger("j-2")
+    stage.tick()
+    stage.script.says("observe", Busy("HTTP 429", retry_after=120.0), RUNNING)
+    stage.clock.advance(5)
+    stage.tick()
+    polls = stage.script.count("observe")
+    stage.clock.advance(60)
+    stage.tick()
+    assert stage.script.count("observe") == polls
+    assert stage.run.ledger.paused_until("unique_tokens") == 0
+    stage.clock.advance(61)
+    stage.tick()
+    assert stage.script.count("observe") > polls
+
+
+def test_a_wrong_key_stops_the_provider_longer_and_longer(stage: Stage) -> None:
+    """401 pauses the provider, each time longer, and fails no job."""
+    stage.script.says("observe", Unauthorized("HTTP 401"))
+    stage.trigger()
+    stage.tick()
+    pauses = []
+    for _ in range(5):
+        stage.clock.advance(max(stage.job().due_at or 0, stage.run.ledger.paused_until("myipr")) - stage.clock.now())
+        stage.tick()
+        pauses.append(stage.run.ledger.paused_until("myipr") - stage.clock.now())
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > pauses[0]
+    assert stage.job().state is JobState.POLLING
+
+
+def test_a_doubled_poll_message_does_nothing(stage: Stage) -> None:
+    """The second copy finds another seq."""
+    stage.script.says("observe", RUNNING)
+    stage.trigger()
+    stage.until(lambda job: job.state is JobState.POLLING)
+    stage.clock.advance(60)
+    stage.run.ledger.claim("myipr", stage.run.settings.claim_limits("myipr"))
+    seq = stage.job().seq
+    poll = stage.app.tasks["settle.poll"]
+    poll.apply(args=("j-1",), kwargs={"seqs": [seq]})
+    poll.apply(args=("j-1",), kwargs={"seqs": [seq]})
+    assert stage.script.count("observe") == 1
+
+
+def test_a_doubled_submit_message_sends_once(stage: Stage) -> None:
+    """Two copies of one claim: one POST."""
+    stage.trigger()
+    stage.run.ledger.claim("myipr", stage.run.settings.claim_limits("myipr"))
+    seq = stage.job().seq
+    for _ in range(2):
+        stage.app.tasks["settle.submit"].apply(args=("j-1",), kwargs={"seqs": [seq]})
+    assert stage.script.count("submit") == 1
+
+
+@pytest.mark.parametrize("name", ["submit", "poll", "fetch", "verify", "emit"])
+def test_every_stage_run_after_the_end_does_nothing(stage: Stage, name: str) -> None:
+    """Each stage begins with "already done?"."""
+    stage.script.says("observe", READY)
+    stage.script.says("download", FILE)
+    stage.trigger()
+    before = stage.finish()
+    calls = len(stage.script.calls)
+    stage.app.tasks[f"settle.{name}"].apply(args=("j-1",))
+    assert stage.job() == before
+    assert len(stage.script.calls) == calls
+
+
+def test_a_lost_message_only_costs_the_lease(stage: Stage) -> None:
+    """The clock claimed, the message vanished: after the lease the job is claimed again."""
+    stage.script.says("observe", RUNNING)
+    stage.trigger()
+    stage.until(lambda job: job.state is JobState.POLLING)
+    stage.clock.advance(60)
+    stage.run.ledger.claim("myipr", stage.run.settings.claim_limits("myipr"))
+    stage.tick()
+    assert stage.script.count("observe") == 0
+    stage.clock.advance(stage.run.settings.lease)
+    stage.tick()
+    assert stage.script.count("observe") == 1
+
+
+def test_a_lost_chain_is_brought_back_at_its_stage(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of the chain vanished with its broker: the ledger publishes it again."""
+    from tasks.ways import Workflow
+
+    published: list[str] = []
+
+    class _Lost:
+        def apply_async(self, **options: Any) -> None:
+            published.append("lost")
+
+    real = Workflow.rest
+    monkeypatch.setattr(Workflow, "rest", lambda *args, **kwargs: _Lost())
+    stage.script.says("observe", READY)
+    stage.script.says("download", FILE)
+    stage.trigger()
+    stage.until(lambda job: job.state is JobState.FETCHING)
+    assert published
+    monkeypatch.setattr(Workflow, "rest", real)
+    assert stage.finish().state is JobState.SUCCEEDED
+
+
+def test_a_fetch_that_breaks_is_tried_again(stage: Stage) -> None:
+    """An outage in the middle of a download costs time only."""
+    stage.script.says("observe", READY)
+    stage.script.says("download", LostAnswer("cut"), Unavailable("HTTP 500"), FILE[:3], FILE)
+    stage.trigger()
+    assert stage.finish().state is JobState.SUCCEEDED
+    assert stage.script.count("download") == 4
+
+
+def test_a_full_disk_is_waited_out(stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No space left: the job waits with the reason, nothing half-written stays, and goes on when there is space."""
+    stage.script.says("observe", READY)
+    stage.script.says("download", FILE)
+    real = stage.run.storage.writing
+
+    @contextmanager
+    def full(path: str, mark: str) -> Any:
+        with real(path, mark) as out:
+
+            class _Full:
+                def write(self, data: bytes) -> int:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+
+            assert out
+            yield _Full()
+
+    monkeypatch.setattr(stage.run.storage, "writing", full)
+    stage.trigger()
+    job = stage.until(lambda job: job.attempts >= 3)
+    assert job.state is JobState.FETCHING
+    assert job.failure is not None
+    assert "No space left" in job.failure.message
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    monkeypatch.setattr(stage.run.storage, "writing", real)
+    assert stage.finish().state is JobState.SUCCEEDED
+
+
+def test_a_fetch_that_never_works_fails_at_the_deadline(stage: Stage) -> None:
+    """The provider's job succeeded, its file never came: failed, with the reason and what to do."""
+    stage.script.says("observe", READY)
+    stage.script.says("download", Unavailable("HTTP 500"))
+    stage.trigger()
+    job = stage.finish()
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert job.failure.remedy
+
+
+def test_a_bad_body_ends_at_once_and_is_never_sent(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """The field is named, the value quoted nowhere."""
+    with caplog.at_level(logging.DEBUG):
+        stage.trigger(name="a", category_id="10", hash="private-value", size="12")
+    job = stage.job()
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert job.failure.message.startswith("hash: ")
+    assert "private-value" not in caplog.text + str(job)
+    stage.tick()
+    assert stage.script.calls == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [({"deadline": -1}, "deadline"), ({"tags": {"a": 1}}, "tags.a"), ({"colour": "red"}, "colour"), ({"tags": "x"}, "tags")],
+)  # fmt: skip
+def test_bad_options_are_named(stage: Stage, extra: dict[str, Any], named: str) -> None:
+    """Options and unknown arguments are checked like the body."""
+    stage.trigger(**{**BODY, **extra})
+    failure = stage.job().failure
+    assert failure is not None
+    assert named in failure.message
+
+
+def test_the_same_trigger_twice_is_one_job(stage: Stage) -> None:
+    """The id is the idempotency key."""
+    stage.trigger()
+    first = stage.job()
+    stage.trigger()
+    assert stage.job() == first
+    stage.finish()
+    stage.trigger()
+    assert stage.script.count("submit") == 1
+
+
+def test_the_same_id_with_another_body_is_refused(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """The first job stays as it is, and the refusal is logged."""
+    stage.trigger()
+    first = stage.job()
+    with caplog.at_level(logging.ERROR):
+        stage.trigger(**{**BODY, "size": "13"})
+    assert stage.job() == first
+    assert any(record.message == "trigger_refused" for record in caplog.records)
+
+
+def test_the_same_id_at_another_provider_is_refused(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """An id belongs to one job of one provider."""
+    stage.trigger()
+    with caplog.at_level(logging.ERROR):
+        stage.trigger(workflow="lettrlabs.delete", id=7)
+    assert stage.job().provider == "myipr"
+    assert any(record.message == "trigger_refused" for record in caplog.records)
+
+
+def test_a_provider_that_is_not_configured_refuses_its_jobs(stage: Stage) -> None:
+    """The message names the missing variables; the other providers work."""
+    stage.trigger("d-1", workflow="lettrlabs.delete", id=7)
+    failure = stage.job("d-1").failure
+    assert failure is not None
+    assert "SETTLE_LETTRLABS__BASE_URL" in failure.message
+    assert "SETTLE_LETTRLABS__API_KEY" in failure.message
+    stage.trigger()
+    assert stage.finish().state is JobState.SUCCEEDED
+
+
+def test_an_id_that_cannot_stand_in_a_key_is_refused(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is recorded under it, and the worker lives."""
+    with caplog.at_level(logging.ERROR):
+        stage.trigger("a b\n")
+    assert any(record.message == "trigger_refused" for record in caplog.records)

@@ -73,7 +73,7 @@ def _publish(run: Runtime, provider: str, bundle: Bundle) -> None:
     largest = max(by_task, key=lambda name: len(by_task[name]), default=None)
     for name, claims in by_task.items():
         # A message about one job belongs to it in Flower; one about many belongs to none.
-        root = {"root_id": claims[0].id, "parent_id": claims[0].id} if len(claims) == 1 else {}
+        root: dict[str, Any] = {"root_id": claims[0].id, "parent_id": claims[0].id} if len(claims) == 1 else {}
         current_app.tasks[name].apply_async(
             args=tuple(claim.id for claim in claims),
             kwargs={

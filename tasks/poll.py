@@ -37,7 +37,8 @@ def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str |
         answers = run.loop.run(_observe_all(run, jobs))
         now = run.clock.now()
         policy = run.settings.providers()[jobs[0].provider].poll_policy()
-        moves = [after_poll(job, answer, now, policy) for job, answer in zip(jobs, answers, strict=True)]
+        lease = run.settings.lease
+        moves = [after_poll(job, answer, now, policy, lease) for job, answer in zip(jobs, answers, strict=True)]
         for job in conclude(run, self, moves):
             if job.state is JobState.FETCHING:
                 WORKFLOWS[job.workflow].rest(job.id, "settle.fetch").apply_async(root_id=job.id, parent_id=job.id)
@@ -64,7 +65,7 @@ async def _observe(run: Runtime, job: Job) -> Observation | Exception:
         return error
 
 
-def after_poll(job: Job, answer: Observation | Exception, now: float, policy: PollPolicy) -> Move:
+def after_poll(job: Job, answer: Observation | Exception, now: float, policy: PollPolicy, lease: float) -> Move:
     """What follows from one poll. Pure.
 
     Args:
@@ -72,6 +73,7 @@ def after_poll(job: Job, answer: Observation | Exception, now: float, policy: Po
         answer: what was observed, or the error instead.
         now: the time.
         policy: the provider's window.
+        lease: a next stage that was published but never began is published again after so many seconds.
     """
     if isinstance(answer, Exception):
         return _after_error(job, answer, now, policy)
@@ -89,7 +91,7 @@ def after_poll(job: Job, answer: Observation | Exception, now: float, policy: Po
             return job.to(
                 JobState.FETCHING,
                 now=now,
-                due_at=now + _HANDOVER,
+                due_at=now + lease,
                 artifacts=answer.artifacts,
                 result=answer.result,
                 **seen,
@@ -103,10 +105,6 @@ def after_poll(job: Job, answer: Observation | Exception, now: float, policy: Po
         return expire(job, now)
     wait = countdown(policy, polls=job.polls + 1, eta=answer.eta or _eta(job, answer.progress, now))
     return job.stay(now=now, due_at=min(now + wait, job.deadline_at), failure=None, **seen)
-
-
-#: A stage that was published but never began is published again after this time, in seconds.
-_HANDOVER = 15.0
 
 
 def _eta(job: Job, progress: int | None, now: float) -> float | None:

@@ -305,8 +305,13 @@ def test_a_bad_body_ends_at_once_and_is_never_sent(stage: Stage, caplog: pytest.
 
 @pytest.mark.parametrize(
     ("extra", "named"),
-    [({"deadline": -1}, "deadline"), ({"tags": {"a": 1}}, "tags.a"), ({"colour": "red"}, "colour"), ({"tags": "x"}, "tags")],
-)  # fmt: skip
+    [
+        ({"deadline": -1}, "deadline"),
+        ({"tags": {"a": 1}}, "tags.a"),
+        ({"colour": "x"}, "colour"),
+        ({"tags": "x"}, "tags"),
+    ],
+)
 def test_bad_options_are_named(stage: Stage, extra: dict[str, Any], named: str) -> None:
     """Options and unknown arguments are checked like the body."""
     stage.trigger(**{**BODY, **extra})

@@ -118,7 +118,7 @@ def test_progress_asks_when_the_job_should_be_ready(stage: Stage) -> None:
     seen = Observation(Verdict.RUNNING, word="in_progress", progress=40)
     policy = PollPolicy(first=2, minimum=2, maximum=600, jitter=0)
     now = job.submitted_at + 40
-    move = after_poll(job, seen, now, policy)
+    move = after_poll(job, seen, now, policy, lease=30)
     assert move.after.due_at == pytest.approx(now + 60)
 
 

@@ -1,0 +1,110 @@
+"""Real worker processes, a real Redis-protocol server and a real HTTP server, as a user would run them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+
+import simulator
+from config.embedded import EmbeddedRedis
+from jobs.redis_ledger import RedisLedger
+from workflows.command.stack import Process, celery, pointed_at, running
+
+#: Everything here ends well within this time, seconds.
+PATIENCE = 40.0
+
+
+def until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """Wait for a condition with a deadline; returns what it gave."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not in {patience:g} s: {what}")
+
+
+@dataclass
+class House:
+    """A whole Settle: server, simulator, workers; and a client that knows only the addresses."""
+
+    server: EmbeddedRedis
+    sim: simulator.Running
+    environment: dict[str, str]
+    client: Celery
+    redis: redis.Redis
+    ledger: RedisLedger
+    exits: ExitStack
+    log: list[str] = field(default_factory=list)
+
+    def worker(self, *arguments: str, name: str = "worker", **settings: str) -> Process:
+        """Start one more worker and wait until it is ready."""
+        command = celery("worker", "-n", f"{name}-{uuid.uuid4().hex[:6]}@%h", *arguments)
+        environment = {**self.environment, **settings}
+        started = Process(name, command, environment, lambda _, line: self.log.append(line))
+        self.exits.enter_context(running(started))
+        started.wait_for(" ready.")
+        return started
+
+    def send(self, workflow: str, kwargs: dict[str, Any], job_id: str | None = None) -> Any:
+        """Trigger a workflow by name, from a client that has none of our code."""
+        return self.client.send_task(f"settle.{workflow}", kwargs=kwargs, task_id=job_id or uuid.uuid4().hex)
+
+
+def _environment(server: EmbeddedRedis, sim: simulator.Running, state_dir: Path) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SETTLE_")}
+    return {
+        **clean,
+        **pointed_at(sim.url),
+        "SETTLE_REDIS_URL": server.url,
+        "SETTLE_STATE_DIR": str(state_dir),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _house(tmp: Path, server: EmbeddedRedis, exits: ExitStack) -> House:
+    sim = exits.enter_context(simulator.running(speed=60, seed=11))
+    client = Celery(broker=server.url, backend=server.url, set_as_current=False)
+    exits.callback(client.close)
+    connection = exits.enter_context(redis.Redis.from_url(server.url, decode_responses=True))
+    connection.flushall()
+    return House(server, sim, _environment(server, sim, tmp), client, connection, RedisLedger(connection), exits)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A house of one's own, without workers yet."""
+    with ExitStack() as exits:
+        server = exits.enter_context(EmbeddedRedis(tmp_path))
+        yield _house(tmp_path, server, exits)
+
+
+@pytest.fixture(scope="module", params=["prefork", "threads", "solo"])
+def pool(request: pytest.FixtureRequest) -> str:
+    """Each pool that Settle works in."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def pooled(pool: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house with one worker of this pool, for a whole module."""
+    tmp = tmp_path_factory.mktemp(pool)
+    with ExitStack() as exits:
+        server = exits.enter_context(EmbeddedRedis(tmp))
+        house = _house(tmp, server, exits)
+        house.worker("-P", pool, "-c", "2", name=pool)
+        yield house
+
+
+PYTHON = sys.executable

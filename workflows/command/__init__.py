@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from enum import IntEnum
+from importlib import import_module
 
 import click
 from redis.exceptions import RedisError
@@ -46,7 +47,37 @@ _OF_ERROR: tuple[tuple[type[Exception], Exit], ...] = (
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+#: The commands, each in the module that loads only when it is called: `settle status` needs no simulator.
+_COMMANDS = {
+    "submit": ("submit", "Trigger a workflow with a JSON body."),
+    "status": ("query", "Show one job with its result, its files and its error."),
+    "wait": ("follow", "Wait until jobs are finished; exit by the first that did not succeed."),
+    "watch": ("follow", "A live table of jobs."),
+    "list": ("query", "List the latest jobs, newest first."),
+    "dev": ("dev", "Run Redis, workers, Flower and the simulated APIs in this terminal."),
+    "demo": ("demo", "Run fifteen jobs over four simulated APIs and check every outcome."),
+    "flower": ("serve", "Run Flower with a login."),
+    "simulate": ("serve", "Play the four remote APIs on one local port."),
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module = import_module(f"workflows.command.{_COMMANDS[name][0]}")
+        command: click.Command = module.COMMANDS[name]
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="settle")
 def settle() -> None:
     """Submit a job to a slow remote HTTP API once, and see it through: poll, fetch, verify, emit."""
@@ -54,9 +85,6 @@ def settle() -> None:
 
 def main() -> None:
     """Run the command; an error of ours is one line on standard error and an exit code."""
-    # Late, so that `settle --help` needs neither Redis nor settings.
-    from workflows.command import demo, dev, follow, query, serve, submit  # noqa: F401
-
     try:
         settle()
     except SettleError as error:

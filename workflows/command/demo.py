@@ -25,7 +25,7 @@ from jobs.states import JobState
 from simulator import samples
 from simulator.account import Account, JobAccount
 from simulator.control import ControlClient
-from workflows.command import settle, show
+from workflows.command import show
 from workflows.command.stack import SPEED, Stack
 
 S = JobState
@@ -243,7 +243,7 @@ def _deletion(app: Celery, jobs: list[Job]) -> Scene | None:
     return None
 
 
-@settle.command()
+@click.command()
 @click.option("--state-dir", type=click.Path(path_type=Path), default=Path(".settle/demo"), help="Begun anew.")
 def demo(state_dir: Path) -> None:
     """Run fifteen jobs over four simulated APIs with real workers and Redis; exit 0 if each ended as it should."""
@@ -279,3 +279,6 @@ def demo(state_dir: Path) -> None:
     verdict = "every job ended as it should" if good else "NOT every job ended as it should"
     click.echo(f"{verdict}; {time.monotonic() - started:.1f} s. Logs and files are in {state_dir}.")
     sys.exit(0 if good else 1)
+
+
+COMMANDS = {"demo": demo}

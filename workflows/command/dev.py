@@ -11,7 +11,6 @@ import click
 
 from config.embedded import free_port
 from config.settings import settings
-from workflows.command import settle
 from workflows.command.stack import SPEED, Stack
 
 _COLOURS = {"simulator": "magenta", "poll-worker": "cyan", "file-worker": "blue", "flower": "yellow"}
@@ -21,7 +20,7 @@ def _echo(name: str, line: str) -> None:
     click.echo(f"{click.style(f'{name:>12}', fg=_COLOURS.get(name))} │ {line}")
 
 
-@settle.command()
+@click.command()
 @click.option("--speed", default=SPEED, show_default=True, help="Simulated seconds per real second.")
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Of Redis and artifacts; kept between runs.")
 def dev(speed: float, state_dir: Path | None) -> None:
@@ -45,3 +44,6 @@ def dev(speed: float, state_dir: Path | None) -> None:
             threading.Event().wait()
         except KeyboardInterrupt:
             click.echo("stopping")
+
+
+COMMANDS = {"dev": dev}

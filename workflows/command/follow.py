@@ -16,7 +16,7 @@ from config.runtime import runtime
 from jobs.errors import JobNotFound
 from jobs.record import Job
 from jobs.states import TERMINAL, JobState
-from workflows.command import OF_STATE, Exit, settle, show
+from workflows.command import OF_STATE, Exit, show
 
 #: Between two looks at the ledger, seconds.
 _LOOK = 0.2
@@ -49,7 +49,7 @@ def wait_for(job_ids: Sequence[str], timeout: float | None, *, grace: float = 10
         time.sleep(_LOOK)
 
 
-@settle.command()
+@click.command()
 @click.argument("job_ids", nargs=-1, required=True, metavar="ID…")
 @click.option("--timeout", type=float, help="Seconds to wait at most.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -95,7 +95,7 @@ def _view(job_ids: Sequence[str], limit: int) -> tuple[list[Job], Group]:
     return jobs, Group(*lines, show.table(jobs))
 
 
-@settle.command()
+@click.command()
 @click.argument("job_ids", nargs=-1, metavar="[ID…]")
 @click.option("--limit", default=20, show_default=True, help="Jobs in the table.")
 def watch(job_ids: tuple[str, ...], limit: int) -> None:
@@ -133,3 +133,6 @@ def _lines(job_ids: Sequence[str], limit: int) -> None:
         if _done(job_ids, jobs):
             return
         time.sleep(_LOOK)
+
+
+COMMANDS = {"wait": wait, "watch": watch}

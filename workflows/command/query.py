@@ -7,10 +7,10 @@ import click
 from config.runtime import runtime
 from jobs.errors import InvalidJob
 from jobs.states import JobState
-from workflows.command import settle, show
+from workflows.command import show
 
 
-@settle.command()
+@click.command()
 @click.argument("job_id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def status(job_id: str, as_json: bool) -> None:
@@ -18,7 +18,7 @@ def status(job_id: str, as_json: bool) -> None:
     show.one(runtime().ledger.get(job_id), as_json=as_json)
 
 
-@settle.command(name="list")
+@click.command(name="list")
 @click.option("--provider", help="Of this provider only.")
 @click.option("--state", type=click.Choice([state.value for state in JobState]), help="In this state only.")
 @click.option("--limit", default=50, show_default=True, help="At most so many.")
@@ -33,3 +33,6 @@ def list_jobs(provider: str | None, state: str | None, limit: int, as_json: bool
     jobs = [job for name in ([provider] if provider else known) for job in run.ledger.jobs(name, wanted, limit)]
     jobs.sort(key=lambda job: job.created_at, reverse=True)
     show.many(jobs[:limit], as_json=as_json)
+
+
+COMMANDS = {"status": status, "list": list_jobs}

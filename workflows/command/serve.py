@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
+import click
+
 from config.settings import settings
 from jobs.errors import ConfigurationError
 from simulator.server import command as simulate
-from workflows.command import settle
-
-settle.add_command(simulate, "simulate")
 
 
-@settle.command()
+@click.command()
 def flower() -> None:
     """Run Flower with a login (SETTLE_FLOWER__USER and SETTLE_FLOWER__PASSWORD)."""
     own = settings().flower
@@ -24,3 +23,6 @@ def flower() -> None:
     environment = {**os.environ, "FLOWER_BASIC_AUTH": login}
     arguments = ["-A", "config.celery_app", "flower", f"--address={own.address}", f"--port={own.port}"]
     os.execve(sys.executable, [sys.executable, "-m", "celery", *arguments], environment)  # noqa: S606
+
+
+COMMANDS = {"flower": flower, "simulate": simulate}

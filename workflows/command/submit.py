@@ -14,7 +14,7 @@ import click
 from config.runtime import runtime
 from jobs.errors import InvalidJob, JobConflict, JobNotFound
 from jobs.record import Job, check_job_id, digest_of
-from workflows.command import OF_STATE, Exit, settle, show
+from workflows.command import OF_STATE, Exit, show
 from workflows.command.follow import wait_for
 
 #: So long `submit` waits for a worker to record the job, seconds.
@@ -41,7 +41,7 @@ def _tags(pairs: tuple[str, ...]) -> dict[str, str]:
     return tags
 
 
-@settle.command()
+@click.command()
 @click.argument("workflow")
 @click.option("--input", "source", type=click.File("r", encoding="utf-8"), required=True, help="JSON file, or - .")
 @click.option("--id", "job_id", help="Id of the job, and its idempotency key; a new one if not given.")
@@ -101,3 +101,6 @@ def _recorded(job_id: str) -> Job | None:
             return runtime().ledger.get(job_id)
         time.sleep(0.05)
     return None
+
+
+COMMANDS = {"submit": submit}

@@ -1,0 +1,40 @@
+"""The house itself: locked requirements, one version of Python's range, lines of the Procfile."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
+    """Exact versions, at least one hash each, and no address of an index."""
+    text = (ROOT / name).read_text()
+    blocks = re.split(r"\n(?=[A-Za-z0-9])", text.strip())
+    assert len(blocks) > 30
+    for block in blocks:
+        assert re.match(r"[A-Za-z0-9_.\[\]-]+==\S+", block), block[:60]
+        assert "--hash=sha256:" in block, block[:60]
+    assert "://" not in text
+    assert "index-url" not in text
+
+
+def test_the_locks_agree() -> None:
+    """What production runs is what was tested."""
+    pins = [
+        dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", (ROOT / name).read_text(), re.M))
+        for name in ("requirements.lock", "requirements-dev.lock")
+    ]
+    assert {name: version for name, version in pins[1].items() if name in pins[0]} == pins[0]
+
+
+def test_the_procfile_names_each_process_type() -> None:
+    """The service is legible from it: every queue is served by a line."""
+    lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines() if line)
+    served = {queue for line in lines.values() for queue in ",".join(re.findall(r"-Q (\S+)", line)).split(",") if queue}
+    assert served == {"celery", "settle.submit", "settle.poll", "settle.files"}
+    assert "flower" in lines

@@ -1,0 +1,107 @@
+"""The settings: read once, frozen, contradictions refused with a sentence that names the variable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from config.embedded import EmbeddedRedis
+from config.settings import Settings, read
+from jobs.errors import ConfigurationError
+from providers import discover
+
+
+def test_an_empty_environment_is_fine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Everything has a default; providers are simply not configured."""
+    monkeypatch.chdir(tmp_path)
+    own = read()
+    assert own.lease == 30
+    assert set(own.providers()) == {"commonsdb", "lettrlabs", "myipr", "unique_tokens"} == set(discover())
+
+
+def test_a_provider_is_read_from_nested_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`SETTLE_<PROVIDER>__<FIELD>`; an address keeps its path."""
+    monkeypatch.setenv("SETTLE_UNIQUE_TOKENS__BASE_URL", "https://tokens.example/v2")
+    monkeypatch.setenv("SETTLE_UNIQUE_TOKENS__API_KEY", "a-key")
+    monkeypatch.setenv("SETTLE_UNIQUE_TOKENS__RATE", "12.5")
+    own = read()
+    assert str(own.provider("unique_tokens").base_url) == "https://tokens.example/v2"
+    assert own.claim_limits("unique_tokens").rate == 12.5
+
+
+def test_a_missing_provider_names_its_variables() -> None:
+    """What must be set stands in the message."""
+    with pytest.raises(ConfigurationError, match="SETTLE_MYIPR__BASE_URL and SETTLE_MYIPR__API_KEY"):
+        read().provider("myipr")
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"SETTLE_LEASE": "12"}, "SETTLE_LEASE"),
+        ({"SETTLE_VISIBILITY_TIMEOUT": "100"}, "SETTLE_VISIBILITY_TIMEOUT"),
+        ({"SETTLE_MYIPR__POLL_MINIMUM": "90"}, "poll_minimum must not exceed poll_maximum"),
+        ({"SETTLE_MYIPR__POLL_FIRST": "99999"}, "poll_first must be below deadline"),
+        ({"SETTLE_MYIPR__BASE_ULR": "http://a"}, "SETTLE_MYIPR__BASE_ULR"),
+        ({"SETTLE_LEESE": "12"}, "SETTLE_LEESE is not a setting"),
+        ({"SETTLE_BUNDLE__SIZE": "none"}, "SETTLE_BUNDLE__SIZE"),
+        ({"SETTLE_MYIPR__BASE_URL": "ftp://a"}, "SETTLE_MYIPR__BASE_URL"),
+    ],
+)
+def test_each_contradiction_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: str
+) -> None:
+    """One failing configuration per rule."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=told):
+        read()
+
+
+def test_settings_are_frozen() -> None:
+    """Nobody changes them on the way."""
+    with pytest.raises(ValidationError):
+        read().lease = 1
+
+
+def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the representation nor a refusal quotes a key or a password."""
+    monkeypatch.setenv("SETTLE_REDIS_URL", "redis://:topsecret@host:1/0")
+    monkeypatch.setenv("SETTLE_LETTRLABS__API_KEY", "topsecret")
+    assert "topsecret" not in repr(read()) + str(read())
+    monkeypatch.setenv("SETTLE_LETTRLABS__RATE", "topsecret")
+    with pytest.raises(ConfigurationError) as refused:
+        read()
+    assert "topsecret" not in str(refused.value)
+
+
+def test_without_redis_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Set the variable, or start the embedded server."""
+    monkeypatch.setenv("SETTLE_STATE_DIR", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="SETTLE_REDIS_URL"):
+        read().redis()
+
+
+def test_the_embedded_server_is_found_by_its_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Another terminal needs no variable; once the server is stopped it is not found any more."""
+    monkeypatch.setenv("SETTLE_STATE_DIR", str(tmp_path))
+    with EmbeddedRedis(tmp_path) as server:
+        assert read().redis() == server.url
+        assert read().broker() == server.url
+    with pytest.raises(ConfigurationError):
+        read().redis()
+
+
+def test_an_own_broker_goes_before_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`SETTLE_BROKER_URL` only moves the messages; ledger and results stay in Redis."""
+    monkeypatch.setenv("SETTLE_REDIS_URL", "redis://one/0")
+    monkeypatch.setenv("SETTLE_BROKER_URL", "amqp://two//")
+    assert (read().redis(), read().broker()) == ("redis://one/0", "amqp://two//")
+
+
+def test_every_setting_has_a_unit_or_a_sentence() -> None:
+    """A number without a description is a riddle."""
+    for name, field in Settings.model_fields.items():
+        assert field.annotation not in (float, int) or field.description, name

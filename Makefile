@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-one lint types format check lock clean
+.PHONY: help install demo dev test test-containers lint types format check lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -25,7 +25,10 @@ dev: install ## Redis, workers, Flower and the simulator in this terminal
 	@$(BIN)/settle dev
 
 test: install ## Unit, contract, property and acceptance tests, in random order
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/containers --numprocesses=2 --dist=loadscope $(ARGS)
+
+test-containers: install ## pytest-celery and compose in real containers; needs a Docker engine
+	PYTHON=$(BIN)/python docker/run-tests.sh
 
 lint: install ## ruff
 	$(BIN)/ruff check .

@@ -27,8 +27,8 @@ dev: install ## Redis, workers, Flower and the simulator in this terminal
 test: install ## Unit, contract, property and acceptance tests, in random order
 	$(BIN)/python -m pytest --ignore=tests/containers --numprocesses=2 --dist=loadscope $(ARGS)
 
-test-containers: install ## pytest-celery and compose in real containers; needs a Docker engine
-	PYTHON=$(BIN)/python docker/run-tests.sh
+test-containers: install ## Real containers: pytest-celery and the compose file (Docker, or a private engine)
+	PYTHON=$(BIN)/python docker/run-tests.sh $(ARGS)
 
 lint: install ## ruff
 	$(BIN)/ruff check .

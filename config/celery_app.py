@@ -13,6 +13,7 @@ from kombu import Queue
 
 import tasks
 import workflows
+from config import kombu_guard
 from config import runtime as shared
 from config.logs import configure
 from config.settings import settings
@@ -50,7 +51,8 @@ def make_app() -> Celery:
         accept_content=["json"],
         task_serializer="json",
         result_serializer="json",
-        task_queues=[Queue(name) for name in QUEUES],
+        # Each with a key of its own: else all share the default one, and a message to that exchange is multiplied.
+        task_queues=[Queue(name, routing_key=name) for name in QUEUES],
         task_default_queue="celery",
         task_routes={
             "settle.submit": {"queue": "settle.submit"},
@@ -87,6 +89,7 @@ def make_app() -> Celery:
     return celery
 
 
+kombu_guard.install()
 app = make_app()
 
 

@@ -76,12 +76,16 @@ class Runtime:
         settings: as configured.
         ledger: another ledger than the configured Redis, for tests.
         clock: another clock, for tests.
+        retries: how often a lost connection to Redis is tried again before it is an error.
     """
 
-    def __init__(self, settings: CoreSettings, *, ledger: Ledger | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: CoreSettings, *, ledger: Ledger | None = None, clock: Clock | None = None, retries: int = 6
+    ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.loop = EventLoop()
+        self._retries = retries
         self._providers: dict[str, Provider] = {}
         if ledger is not None:
             self.ledger = ledger
@@ -92,13 +96,13 @@ class Runtime:
         client: Redis = Redis.from_url(
             self.settings.redis(),
             decode_responses=True,
-            socket_timeout=10,
+            socket_timeout=5,
             socket_connect_timeout=5,
             socket_keepalive=True,
             health_check_interval=30,
             retry=Retry(
                 ExponentialWithJitterBackoff(cap=2, base=0.1),
-                6,
+                self._retries,
                 supported_errors=(RedisConnectionError, RedisTimeoutError),
             ),
         )

@@ -15,7 +15,8 @@ from celery import bootsteps, current_app
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from config.runtime import Runtime, runtime
+from config.runtime import Runtime
+from config.settings import settings
 from jobs.ledger import Bundle, Claim
 from jobs.states import JobState
 from tasks.ways import WORKFLOWS
@@ -101,6 +102,7 @@ class Clock(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self._entry: Any = None
+        self._run: Runtime
         self._running = False
 
     def include_if(self, consumer: Any) -> bool:
@@ -110,7 +112,8 @@ class Clock(bootsteps.StartStopStep):
     def start(self, consumer: Any) -> None:
         """Begin to tick; again after each reconnection to the broker."""
         self._running = True
-        run = runtime()
+        # It shares a thread with the worker's heartbeat: better a missed tick than a long wait.
+        self._run = run = Runtime(settings(), retries=0)
         logger.info("clock_started", extra={"fields": {"providers": ",".join(run.settings.providers())}})
         self._schedule(consumer, 0.0)
 
@@ -130,8 +133,7 @@ class Clock(bootsteps.StartStopStep):
     def _tick(self, consumer: Any) -> None:
         wait = _AFTER_TROUBLE
         try:
-            run = runtime()
-            wait = tick(run, list(run.settings.providers()))
+            wait = tick(self._run, list(self._run.settings.providers()))
         except (RedisError, OperationalError, OSError) as error:
             logger.warning("clock_waits", extra={"fields": {"error": type(error).__name__}})
         except Exception:

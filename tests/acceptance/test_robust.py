@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,32 @@ def test_a_wiped_broker_loses_no_job(house: House) -> None:
     house.worker("-Q", "settle.files", "-P", "threads", "-c", "2")
     assert result.get(timeout=40)["artifacts"][0]["verification"] == "verified"
     assert house.sim.account()["unique_tokens"].jobs[ident].submits == 1
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_a_worker_survives_a_restart_of_redis(house: House, pool: str) -> None:
+    """Killed and started again with its append-only file: the same worker process works again within ten seconds."""
+    house.environment.update(QUICK)
+    worker = house.worker("-P", pool, "-c", "2")
+    # One call hangs, so that the worker holds an unacknowledged message when the connection drops.
+    house.sim.plan("lettrlabs", "r-1", outcome="success", duration=20)
+    house.sim.fault("lettrlabs", "latency", operation="conversion_status", seconds=0.9, times=3)
+    first = house.send("lettrlabs.convert", _upload("r-1"), "r-1")
+    until(lambda: house.redis.hlen("unacked"), "an unacknowledged poll") and until(
+        lambda: first.state == "POLLING" and house.redis.hlen("unacked"), "a poll in flight"
+    )
+    house.server.kill()
+    house.server.start()
+    started = time.monotonic()
+    house.sim.plan("lettrlabs", "r-2", outcome="success", duration=1)
+    second = house.send("lettrlabs.convert", _upload("r-2"), "r-2")
+    assert second.get(timeout=20)["state"] == "succeeded"
+    assert time.monotonic() - started < 10
+    assert first.get(timeout=20)["state"] == "succeeded"
+    assert worker.process.poll() is None
+    books = house.sim.account()["lettrlabs"]
+    assert (books.jobs["r-1"].submits, books.jobs["r-2"].submits) == (1, 1)
 
 
 @pytest.mark.timeout(60)

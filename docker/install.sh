@@ -1,0 +1,27 @@
+#!/bin/sh
+# Runs inside the build: first the pinned dependencies (a layer that a change of the code does not touch), then Settle.
+set -eu
+tools=/build/tools # builds the package, and stays behind
+venv=/opt/settle   # what runs; it needs no installer
+if ls wheelhouse/*.whl >/dev/null 2>&1; then
+  source="--no-index --find-links wheelhouse"
+else
+  source="--only-binary :all:"
+fi
+case $1 in
+  dependencies)
+    echo "dependencies: $source"
+    python3 -m venv "$tools"
+    python3 -m venv --without-pip "$venv"
+    awk -f build-tools.awk wheelhouse/requirements-dev.lock >build-tools.lock
+    # shellcheck disable=SC2086
+    "$tools/bin/pip" install --quiet --require-hashes $source -r build-tools.lock
+    # shellcheck disable=SC2086
+    "$tools/bin/pip" --python "$venv/bin/python" install --quiet --require-hashes $source -r wheelhouse/requirements.lock
+    ;;
+  application)
+    "$tools/bin/pip" wheel --quiet --no-index --no-deps --no-build-isolation --wheel-dir dist .
+    "$tools/bin/pip" --python "$venv/bin/python" install --quiet --no-index --no-deps dist/settle-*.whl
+    install -m 0644 healthcheck.py "$venv/"
+    ;;
+esac

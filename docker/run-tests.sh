@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# The container lane, from nothing: an engine, a wheelhouse, the image, the tests. Called by `make test-containers`.
+#
+#   PYTHON       has the development requirements (.venv/bin/python)
+#   DOCKER_HOST  the engine; if none answers, ENGINE_UP starts a private one, which is stopped at the end
+#   BASE_IMAGE   what the image is made from (python:3.13-slim)
+#   REDIS_IMAGE  (redis:8, or BASE_IMAGE if that has a redis-server)
+#   APP_IMAGE    what the image is called (settle:local)
+# Arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-.venv/bin/python}
+ENGINE_UP=${ENGINE_UP:-../shared/bin/engine-up}
+export APP_IMAGE=${APP_IMAGE:-settle:local}
+step() { printf '%4ds  %s\n' "$SECONDS" "$*" >&2; }
+
+if ! docker info >/dev/null 2>&1; then
+  if [ -n "${DOCKER_HOST:-}" ] || [ ! -x "$ENGINE_UP" ]; then
+    echo "no Docker engine answers: start one, or set DOCKER_HOST" >&2
+    exit 1
+  fi
+  step "starting a private engine"
+  state=${ENGINE_DIR:-$HOME/.cache/settle-engine}
+  if ! DOCKER_HOST=unix://$state/docker.sock docker info >/dev/null 2>&1; then
+    trap '"$ENGINE_UP" down' EXIT
+  fi
+  variables=$("$ENGINE_UP")
+  eval "$variables"
+fi
+export BASE_IMAGE=${BASE_IMAGE:-python:3.13-slim}
+
+# What the base image is, by asking it: its Python, and whether it is a Redis as well.
+facts=$(docker run --rm "$BASE_IMAGE" sh -c \
+  'python3 -c "import sys; print(*sys.version_info[:2], sep=\".\")"; command -v redis-server || true')
+version=$(head -n 1 <<<"$facts")
+if [ -z "${REDIS_IMAGE:-}" ]; then
+  case $facts in *redis-server*) REDIS_IMAGE=$BASE_IMAGE ;; *) REDIS_IMAGE=redis:8 ;; esac
+fi
+export REDIS_IMAGE
+
+# Wheels come from the host, so that the build needs neither an index nor its certificates. Elsewhere than on Linux they
+# would be the wrong ones: there the build asks the index itself.
+house=docker/wheelhouse
+if [ "$(uname -s)" = Linux ]; then
+  tools=$(mktemp)
+  awk -f docker/build-tools.awk requirements-dev.lock >"$tools"
+  mark="$version $(uname -m) $(cat requirements.lock "$tools" | sha256sum | cut -d ' ' -f 1)"
+  if [ "$(cat "$house/.made-from" 2>/dev/null || true)" != "$mark" ]; then
+    step "filling $house for Python $version"
+    rm -rf "$house"
+    for lock in requirements.lock "$tools"; do
+      "$PYTHON" -m pip download --quiet --disable-pip-version-check --only-binary=:all: --python-version "$version" \
+        --require-hashes --requirement "$lock" --dest "$house"
+    done
+    echo "$mark" >"$house/.made-from"
+  fi
+  rm -f "$tools"
+else
+  rm -rf "$house"
+fi
+
+step "building $APP_IMAGE from $BASE_IMAGE"
+docker build --quiet --build-arg "BASE_IMAGE=$BASE_IMAGE" --tag "$APP_IMAGE" . >/dev/null
+step "testing with $APP_IMAGE and $REDIS_IMAGE"
+# The project's own options switch the plugin's entry point off; by its module it is on for this lane.
+"$PYTHON" -m pytest -p pytest_celery.plugin tests/containers "$@"
+step "done"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -74,12 +73,14 @@ async def _fetch_one(run: Runtime, job: Job, artifact: Artifact) -> Artifact:
     """
     provider = run.provider(job.provider)
     operation = provider.operation(job.workflow.partition(".")[2])
-    inspector = Inspector(artifact)
+    inspector, limit = Inspector(artifact), provider.settings.max_artifact_bytes
     path = run.storage.path(job.provider, job.id, artifact.name)
     with run.storage.writing(path, str(job.seq)) as out:
         async with operation.download(job, artifact) as chunks:
-            async for chunk in _bounded(chunks, artifact, provider.settings.max_artifact_bytes):
+            async for chunk in chunks:
                 inspector.update(chunk)
+                if inspector.size > limit:
+                    raise SizeMismatch(artifact.name, f"at most {limit} bytes", f"at least {inspector.size}")
                 out.write(chunk)
         rule = inspector.matching_rule()
     return replace(
@@ -89,15 +90,6 @@ async def _fetch_one(run: Runtime, job: Job, artifact: Artifact) -> Artifact:
         stored_sha256=inspector.sha256,
         rule=rule,
     )
-
-
-async def _bounded(chunks: AsyncIterator[bytes], artifact: Artifact, limit: int) -> AsyncIterator[bytes]:
-    size = 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > limit:
-            raise SizeMismatch(artifact.name, f"at most {limit} bytes", f"at least {size}")
-        yield chunk
 
 
 def _after_error(run: Runtime, job: Job, error: Exception) -> Move:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 from celery import Task, shared_task
@@ -55,12 +54,12 @@ def _check(run: Runtime, job: Job, artifact: Artifact) -> Artifact:
         OSError: it cannot be read.
     """
     inspector = Inspector(artifact)
-    renewed = time.monotonic()
+    renewed = run.clock.now()
     for chunk in run.storage.chunks(artifact.uri or ""):
         inspector.update(chunk)
-        if time.monotonic() - renewed > run.settings.lease / 3:
+        if run.clock.now() - renewed > run.settings.lease / 3:
             run.ledger.renew(job, run.settings.lease)
-            renewed = time.monotonic()
+            renewed = run.clock.now()
     if inspector.sha256 != artifact.stored_sha256:
         raise DigestMismatch(artifact.name, artifact.stored_sha256, inspector.sha256)
     rule = inspector.matching_rule()

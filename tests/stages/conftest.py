@@ -14,7 +14,7 @@ from celery import Celery
 from celery.exceptions import Ignore
 
 from config import runtime as shared
-from config.settings import Settings
+from config.settings import made_of
 from jobs.artifacts import Artifact
 from jobs.clock import ManualClock
 from jobs.ledger import Event
@@ -161,9 +161,7 @@ def stage(app: Celery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     """A stage with everything fresh."""
     clock, script = ManualClock(), Script()
     own = {"base_url": "http://127.0.0.1:9", "api_key": "a-key"}
-    settings = Settings.model_validate(
-        {"myipr": own, "unique_tokens": own, "storage_url": tmp_path.as_uri(), "redis_url": "redis://nowhere"}
-    )
+    settings = made_of(myipr=own, unique_tokens=own, storage_url=tmp_path.as_uri(), redis_url="redis://nowhere")
     run = shared.Runtime(settings, ledger=MemoryLedger(clock=clock), clock=clock)
     monkeypatch.setattr(run, "provider", lambda name: _Scripted(script, settings.providers()[name]))
     app.set_current()

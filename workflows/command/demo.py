@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import time
@@ -17,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from config import runtime as shared
-from config.settings import read
+from config.settings import made_of
 from jobs.artifacts import Verification
 from jobs.errors import JobNotFound
 from jobs.record import Job
@@ -250,8 +249,6 @@ def demo(state_dir: Path) -> None:
     started = time.monotonic()
     shutil.rmtree(state_dir, ignore_errors=True)
     state_dir.mkdir(parents=True)
-    for name in [name for name in os.environ if name.startswith("SETTLE_")]:
-        del os.environ[name]  # the demo never calls a real API, whatever is configured
     with (state_dir / "demo.log").open("w") as log:
 
         def echo(name: str, line: str) -> None:
@@ -259,14 +256,15 @@ def demo(state_dir: Path) -> None:
                 log.write(f"{name:>12} | {line}\n")
 
         click.echo(f"Starting Redis, the simulated APIs ({SPEED:g} times as fast as life) and two workers …")
-        with Stack(state_dir, echo) as stack:
-            os.environ.update({k: v for k, v in stack.environment.items() if k.startswith("SETTLE_")})
-            shared.use(shared.Runtime(read()))
+        # The demo never calls a real API, whatever is configured.
+        with Stack(state_dir, echo, own=False) as stack:
+            url = stack.environment["SETTLE_REDIS_URL"]
+            shared.use(shared.Runtime(made_of(redis_url=url)))
             scenes = _scenes(stack.simulator_url)
             control = stack.control()
             _plan(control, scenes)
             # A client that knows nothing but the addresses, as any other application would.
-            app = Celery(broker=stack.environment["SETTLE_REDIS_URL"], backend=stack.environment["SETTLE_REDIS_URL"])
+            app = Celery(broker=url, backend=url)
             for scene in scenes:
                 app.send_task(f"settle.{scene.workflow}", kwargs=scene.kwargs, task_id=scene.id)
             click.echo(f"{len(scenes)} jobs sent in {time.monotonic() - started:.1f} s. Following them:")

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from config.settings import settings
+from config.settings import inherited, settings
 from jobs.errors import ConfigurationError
 from simulator.server import command as simulate
 
@@ -20,7 +20,7 @@ def flower() -> None:
         raise ConfigurationError("Flower never runs without a login: set SETTLE_FLOWER__PASSWORD")
     # In the environment, not in the arguments: every user of a machine can read those.
     login = f"{own.user}:{own.password.get_secret_value()}"
-    environment = {**os.environ, "FLOWER_BASIC_AUTH": login}
+    environment = {**inherited(), "FLOWER_BASIC_AUTH": login}
     arguments = ["-A", "config.celery_app", "flower", f"--address={own.address}", f"--port={own.port}"]
     os.execve(sys.executable, [sys.executable, "-m", "celery", *arguments], environment)  # noqa: S606
 

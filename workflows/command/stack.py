@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -12,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from config.embedded import EmbeddedRedis, free_port
+from config.settings import inherited
 from jobs.errors import ConfigurationError
 from simulator import DEFAULT_KEYS
 from simulator.control import ControlClient
@@ -140,6 +140,7 @@ class Stack:
         echo: takes the output of the processes.
         speed: of the simulated clock.
         workers: the worker processes by name, with their arguments.
+        own: whether Settle's variables in the environment count.
     """
 
     def __init__(
@@ -149,10 +150,12 @@ class Stack:
         *,
         speed: float = SPEED,
         workers: Mapping[str, Sequence[str]] | None = None,
+        own: bool = True,
     ) -> None:
         self._state_dir = state_dir
         self._echo = echo
         self._speed = speed
+        self._own = own
         self._workers = WORKERS if workers is None else workers
         self._exits = ExitStack()
         self.environment: dict[str, str] = {}
@@ -169,7 +172,11 @@ class Stack:
 
     def _start(self, exits: ExitStack) -> None:
         self._state_dir.mkdir(parents=True, exist_ok=True)
-        self.environment = {**os.environ, "SETTLE_STATE_DIR": str(self._state_dir), "PYTHONUNBUFFERED": "1"}
+        self.environment = {
+            **inherited(own=self._own),
+            "SETTLE_STATE_DIR": str(self._state_dir),
+            "PYTHONUNBUFFERED": "1",
+        }
         if "SETTLE_REDIS_URL" not in self.environment:
             self.environment["SETTLE_REDIS_URL"] = exits.enter_context(EmbeddedRedis(self._state_dir)).url
         simulate = [sys.executable, "-m", "simulator", "--port", str(free_port()), "--speed", str(self._speed)]

@@ -18,8 +18,8 @@ from jobs.states import JobState
 
 
 def dump(value: Any) -> str:
-    """Compact JSON."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    """Compact JSON in ASCII: a lone surrogate in a provider's text cannot be encoded in any other way."""
+    return json.dumps(value, separators=(",", ":"))
 
 
 def millis(seconds: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -12,23 +13,23 @@ from jobs.clock import Clock, SystemClock
 from jobs.errors import JobNotFound
 from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event
 from jobs.record import Announcement, Job, Move
-from jobs.states import JobState
+from jobs.states import IN_HAND, JobState
 
 
 class _Shelf:
-    """What is kept of one provider."""
+    """What is kept of one provider. All times are whole milliseconds, as in Redis."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
-        self.due: dict[str, float] = {}
-        self.lease: dict[str, float] = {}
-        self.done: dict[str, float] = {}
-        self.bundles: dict[str, float] = {}
+        self.due: dict[str, int] = {}
+        self.lease: dict[str, int] = {}
+        self.done: dict[str, int] = {}
+        self.bundles: dict[str, int] = {}
         self.events: list[Event] = []
         self.counts: Counter[JobState] = Counter()
         self.notes: dict[str, str] = {}
-        self.tokens: tuple[float, float] | None = None
-        self.paused_until = 0.0
+        self.tokens: tuple[float, int] | None = None
+        self.paused_until = 0
         self.failures = 0
 
 
@@ -49,7 +50,7 @@ class MemoryLedger:
         pause_limits: tuple[float, float] = (1.0, 60.0),
     ) -> None:
         self._clock = clock or SystemClock()
-        self._retention = retention
+        self._retention = codec.millis(retention)
         self._pause_limits = pause_limits
         self._shelves: defaultdict[str, _Shelf] = defaultdict(_Shelf)
         self._owners: dict[str, str] = {}
@@ -59,8 +60,13 @@ class MemoryLedger:
         """The time by the ledger's clock, in seconds since the epoch."""
         return self._clock.now()
 
+    def _now(self) -> int:
+        return codec.millis(self._clock.now())
+
     def accept(self, job: Job, announcement: Announcement | None = None) -> Acceptance:
         """Record a job, once. Nothing changes unless the answer is `CREATED`."""
+        if job.id in self._owners:
+            self._expire(self._shelves[self._owners[job.id]])
         if self._owners.setdefault(job.id, job.provider) != job.provider:
             return Acceptance.CONFLICT
         shelf = self._shelves[job.provider]
@@ -69,7 +75,7 @@ class MemoryLedger:
         stored = self._stored(replace(job, seq=1))
         shelf.jobs[job.id] = stored
         shelf.counts[job.state] += 1
-        shelf.lease[job.id] = 0.0
+        shelf.lease[job.id] = 0
         self._schedule(shelf, stored)
         self._tell(shelf, None, stored, announcement, news=True)
         return Acceptance.CREATED
@@ -82,10 +88,10 @@ class MemoryLedger:
 
     def _schedule(self, shelf: _Shelf, job: Job) -> None:
         if job.due_at is not None:
-            shelf.due[job.id] = job.due_at
+            shelf.due[job.id] = codec.millis(job.due_at)
         else:
             shelf.due.pop(job.id, None)
-            shelf.done[job.id] = self.now() + self._retention
+            shelf.done[job.id] = self._now() + self._retention
 
     def _tell(
         self,
@@ -102,7 +108,7 @@ class MemoryLedger:
                 "seq": str(job.seq),
                 "from": source.value if source else "",
                 "to": job.state.value,
-                "at": str(codec.millis(self.now())),
+                "at": str(self._now()),
                 "data": codec.event_data(job),
             }
             shelf.events.append(codec.to_event(fields))
@@ -130,49 +136,52 @@ class MemoryLedger:
         self._expire(shelf)
         if job_id not in shelf.jobs:
             raise JobNotFound(f"no job {job_id!r} in the ledger: past its retention")
-        return replace(shelf.jobs[job_id], due_at=shelf.due.get(job_id))
+        return self._read(shelf, job_id)
+
+    @staticmethod
+    def _read(shelf: _Shelf, job_id: str) -> Job:
+        due = shelf.due.get(job_id)
+        return replace(shelf.jobs[job_id], due_at=due / 1000 if due is not None else None)
 
     def _expire(self, shelf: _Shelf) -> None:
-        for job_id in [job_id for job_id, end in shelf.done.items() if end <= self.now()]:
-            shelf.jobs.pop(job_id, None)
-            del shelf.done[job_id]
+        for job_id in [job_id for job_id, end in shelf.done.items() if end <= self._now()]:
+            del shelf.jobs[job_id], shelf.done[job_id], shelf.lease[job_id], self._owners[job_id]
 
     def claim(self, provider: str, limits: ClaimLimits) -> Bundle:
         """Take what is due, atomically, and push its wake-up times forward by the lease."""
-        shelf, now, name = self._shelves[provider], self.now(), uuid.uuid4().hex[:12]
+        shelf, now, name = self._shelves[provider], self._now(), uuid.uuid4().hex[:12]
         self._expire(shelf)
         if shelf.paused_until > now:
-            return Bundle(f"{name}|0", (), shelf.paused_until - now)
+            return Bundle(f"{name}|0", (), (shelf.paused_until - now) / 1000)
         shelf.bundles = {member: end for member, end in shelf.bundles.items() if end > now}
         size = limits.bundle_size
         flying = sum(int(member.rpartition("|")[2]) for member in shelf.bundles)
         if len(shelf.bundles) >= limits.bundles or (limits.in_flight and flying >= limits.in_flight):
-            return Bundle(f"{name}|0", (), min(0.01, *(end - now for end in shelf.bundles.values())))
+            return Bundle(f"{name}|0", (), min(10, *(end - now for end in shelf.bundles.values())) / 1000)
         if limits.in_flight:
             size = min(size, limits.in_flight - flying)
         tokens = 0.0
         if limits.rate:
             burst = max(1.0, limits.rate / 10)
             held, at = shelf.tokens or (burst, now)
-            tokens = min(burst, held + (now - at) * limits.rate)
+            tokens = min(burst, held + (now - at) * limits.rate / 1000)
             if tokens < 1:
-                return Bundle(f"{name}|0", (), (1 - tokens) / limits.rate)
+                return Bundle(f"{name}|0", (), math.ceil((1 - tokens) * 1000 / limits.rate) / 1000)
             size = min(size, int(tokens))
         due = sorted((at, job_id) for job_id, at in shelf.due.items() if at <= now)[:size]
         taken = [self._hold(shelf, job_id, limits.lease) for _, job_id in due]
         claims = tuple(Claim(job.id, job.seq, job.state) for job in taken)
         if claims:
-            shelf.bundles[f"{name}|{len(claims)}"] = now + limits.lease
+            shelf.bundles[f"{name}|{len(claims)}"] = now + codec.millis(limits.lease)
             if limits.rate:
                 shelf.tokens = (tokens - len(claims), now)
-        wait = max(0.0, min(shelf.due.values()) - now) if shelf.due else None
+        wait = max(0, min(shelf.due.values()) - now) / 1000 if shelf.due else None
         return Bundle(f"{name}|{len(claims)}", claims, wait)
 
     def _hold(self, shelf: _Shelf, job_id: str, lease: float) -> Job:
-        job = replace(shelf.jobs[job_id], seq=shelf.jobs[job_id].seq + 1, due_at=self.now() + lease)
-        shelf.jobs[job_id] = job
-        shelf.lease[job_id] = shelf.due[job_id] = self.now() + lease
-        return job
+        shelf.jobs[job_id] = replace(shelf.jobs[job_id], seq=shelf.jobs[job_id].seq + 1)
+        shelf.lease[job_id] = shelf.due[job_id] = self._now() + codec.millis(lease)
+        return self._read(shelf, job_id)
 
     def begin(
         self, provider: str, wakes: Iterable[tuple[str, int | None]], states: Collection[JobState], lease: float
@@ -184,7 +193,7 @@ class MemoryLedger:
             job = shelf.jobs.get(job_id)
             if job is None or job_id not in shelf.due or job.state not in states:
                 continue
-            if job.seq == seq or (seq is None and shelf.lease[job_id] <= self.now()):
+            if job.seq == seq or (seq is None and shelf.lease[job_id] <= self._now()):
                 begun.append(self._hold(shelf, job_id, lease))
         return begun
 
@@ -193,7 +202,7 @@ class MemoryLedger:
         shelf = self._shelves[job.provider]
         if job.id not in shelf.due or shelf.jobs[job.id].seq != job.seq:
             return False
-        shelf.lease[job.id] = shelf.due[job.id] = self.now() + lease
+        shelf.lease[job.id] = shelf.due[job.id] = self._now() + codec.millis(lease)
         return True
 
     def write(self, moves: Sequence[Move]) -> list[Job | None]:
@@ -207,11 +216,11 @@ class MemoryLedger:
             return None
         after = self._stored(replace(move.after, seq=before.seq + 1))
         shelf.jobs[after.id] = after
-        shelf.lease[after.id] = 0.0
         if before.state != after.state:
             shelf.counts[before.state] -= 1
             shelf.counts[after.state] += 1
         self._schedule(shelf, after)
+        shelf.lease[after.id] = shelf.due[after.id] if after.state in IN_HAND else 0
         self._tell(shelf, before.state, after, move.announcement, news=move.news)
         return after
 
@@ -225,8 +234,8 @@ class MemoryLedger:
         shelf.failures += 1
         shortest, longest = self._pause_limits
         pause = seconds if seconds is not None else min(shortest * 2 ** min(shelf.failures - 1, 20), longest)
-        shelf.paused_until = max(self.now() + pause, shelf.paused_until)
-        return shelf.paused_until
+        shelf.paused_until = max(self._now() + codec.millis(pause), shelf.paused_until)
+        return shelf.paused_until / 1000
 
     def unpause(self, provider: str) -> None:
         """The provider answers again: forget the failures in a row."""
@@ -235,15 +244,15 @@ class MemoryLedger:
     def paused_until(self, provider: str) -> float:
         """When the provider's gate opens; 0 if it is open."""
         until = self._shelves[provider].paused_until
-        return until if until > self.now() else 0.0
+        return until / 1000 if until > self._now() else 0.0
 
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
         """The latest jobs of a provider, newest first."""
         shelf = self._shelves[provider]
         self._expire(shelf)
-        newest = sorted(shelf.jobs.values(), key=lambda job: (job.created_at, job.id), reverse=True)
+        newest = sorted(shelf.jobs.values(), key=lambda job: (codec.millis(job.created_at), job.id), reverse=True)
         chosen = [job for job in newest if state is None or job.state == state]
-        return [replace(job, due_at=shelf.due.get(job.id)) for job in chosen[:limit]]
+        return [self._read(shelf, job.id) for job in chosen[:limit]]
 
     def counts(self, provider: str) -> dict[JobState, int]:
         """How many jobs are in each state; of finished ones, how many ever got there."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ def countdown(
     """
     if polls == 0:
         wait = policy.first
-    elif eta is not None:
+    elif eta is not None and not math.isnan(eta):
         wait = min(max(eta, policy.minimum), policy.maximum)
     else:
         # The exponent is bounded: after sixty polls the window's end is long reached.

@@ -34,6 +34,11 @@ def check_job_id(job_id: str) -> str:
     return job_id
 
 
+def _stored_time(seconds: float | None) -> float | None:
+    """A time as the ledger keeps it, in whole milliseconds: an outcome reads the same wherever it is read."""
+    return round(seconds * 1000) / 1000 if seconds is not None else None
+
+
 def digest_of(workflow: str, request: Mapping[str, Any]) -> str:
     """The fingerprint by which a repeated trigger is told from another request under the same id."""
     text = json.dumps([workflow, request], sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
@@ -106,7 +111,11 @@ class Job:
         """The move that leaves the state as it is and sets a new wake-up time.
 
         It is news, and so an event, only if what is known of the remote job has changed.
+
+        Raises:
+            IllegalMove: the job is finished.
         """
+        check_move(self.state, self.state)
         after = replace(self, due_at=due_at, updated_at=now, **changes)
         news = (after.word, after.progress, after.message, after.failure) != (
             self.word,
@@ -129,10 +138,10 @@ class Job:
             "message": self.message,
             "polls": self.polls,
             "tags": dict(self.tags),
-            "created_at": self.created_at,
-            "submitted_at": self.submitted_at,
-            "updated_at": self.updated_at,
-            "deadline_at": self.deadline_at,
+            "created_at": _stored_time(self.created_at),
+            "submitted_at": _stored_time(self.submitted_at),
+            "updated_at": _stored_time(self.updated_at),
+            "deadline_at": _stored_time(self.deadline_at),
             "result": dict(self.result) if self.result is not None else None,
             "artifacts": [artifact.public() for artifact in self.artifacts],
             "error": asdict(self.failure) if self.failure else None,

@@ -19,7 +19,7 @@ from jobs.clock import Clock, SystemClock
 from jobs.errors import JobNotFound
 from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event
 from jobs.record import Announcement, Job, Move
-from jobs.states import JobState
+from jobs.states import IN_HAND, TERMINAL, JobState
 
 
 class RedisLedger:
@@ -54,7 +54,7 @@ class RedisLedger:
         scripts = files("jobs") / "lua"
         self._script: dict[str, Any] = {
             name: self._redis.register_script((scripts / f"{name}.lua").read_text())
-            for name in ("accept", "move", "claim", "begin", "renew", "pause")
+            for name in ("accept", "move", "claim", "begin", "renew", "pause", "forget")
         }
 
     def now(self) -> float:
@@ -73,12 +73,13 @@ class RedisLedger:
     def accept(self, job: Job, announcement: Announcement | None = None) -> Acceptance:
         """Record a job, once. Nothing changes unless the answer is `CREATED`."""
         # The owner key is a command of its own: it lies in another slot than the provider's keys. It is forgotten
-        # after the job at the latest possible time; a crash in between is healed by the next trigger.
-        keep = codec.millis(job.deadline_at - job.created_at) + 2 * self._retention
+        # after the job, and never before: no deadline bounds the time for which a job may wait for its workers. A
+        # crash in between is healed by the next trigger.
         pipe = self._redis.pipeline(transaction=False)
-        pipe.set(self._owner(job.id), job.provider, nx=True, px=max(keep, 1))
+        pipe.set(self._owner(job.id), job.provider, nx=True)
         pipe.get(self._owner(job.id))
-        if pipe.execute()[1] != job.provider:
+        first, owner = pipe.execute()
+        if owner != job.provider:
             return Acceptance.CONFLICT
         fields = [part for pair in codec.to_fields(job).items() for part in pair]
         answer = self._script["accept"](
@@ -105,6 +106,14 @@ class RedisLedger:
                 *fields,
             ],
         )
+        if answer == Acceptance.CREATED:
+            if job.finished:
+                self._redis.pexpire(self._owner(job.id), self._retention)
+            elif not first:  # the owner of a forgotten job with the same id, about to be forgotten itself
+                pipe = self._redis.pipeline(transaction=False)
+                pipe.set(self._owner(job.id), job.provider, nx=True)
+                pipe.persist(self._owner(job.id))
+                pipe.execute()
         return Acceptance(answer)
 
     def provider_of(self, job_id: str) -> str:
@@ -165,17 +174,18 @@ class RedisLedger:
     ) -> list[Job]:
         """Start a stage on jobs in its states whose `seq` is still the claim's; without `seq`, if nobody holds them."""
         flat = [part for job_id, seq in wakes for part in (job_id, "" if seq is None else seq)]
+        now, length = self._now(), codec.millis(lease)
         answer = self._script["begin"](
             keys=[self._key(provider, "due")],
             args=[
-                self._now(),
-                codec.millis(lease),
+                now,
+                length,
                 self._key(provider, "job", ""),
                 f",{','.join(states)},",
                 *flat,
             ],
         )
-        due = self._clock.now() + lease
+        due = (now + length) / 1000
         return [
             codec.from_fields(job_id, dict(zip(pairs[::2], pairs[1::2], strict=True)), due) for job_id, pairs in answer
         ]
@@ -196,15 +206,22 @@ class RedisLedger:
         pipe = self._redis.pipeline(transaction=False)
         for move in moves:
             self._add_move(pipe, move)
-        return [
-            replace(move.after, seq=move.before.seq + 1) if written else None
-            for move, written in zip(moves, pipe.execute(), strict=True)
+        written = [
+            replace(move.after, seq=move.before.seq + 1) if done else None
+            for move, done in zip(moves, pipe.execute(), strict=True)
         ]
+        if ended := [job.id for job in written if job is not None and job.state in TERMINAL]:
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in ended:
+                pipe.pexpire(self._owner(job_id), self._retention)
+            pipe.execute()
+        return written
 
     def _add_move(self, pipe: Any, move: Move) -> None:
         before, after = move.before, move.after
         changed, dropped = codec.changed_fields(move)
         told = move.announcement
+        due: int | str = codec.millis(after.due_at) if after.due_at is not None else ""
         self._script["move"](
             keys=[
                 self._key(before.provider, "job", before.id),
@@ -220,12 +237,13 @@ class RedisLedger:
                 before.seq,
                 after.state.value,
                 self._now(),
-                codec.millis(after.due_at) if after.due_at is not None else "",
+                due,
                 self._retention,
                 codec.event_data(after) if move.news else "",
                 self._events_kept,
                 told.value if told else "",
                 told.ttl if told else 0,
+                due if after.state in IN_HAND else 0,
                 len(dropped),
                 *dropped,
                 *[part for pair in changed.items() for part in pair],
@@ -295,5 +313,4 @@ class RedisLedger:
 
     def forget(self, provider: str, name: str, value: str) -> None:
         """Remove a note if it still has this value."""
-        if self.recall(provider, name) == value:
-            self._redis.hdel(self._key(provider, "notes"), name)
+        self._script["forget"](keys=[self._key(provider, "notes")], args=[name, value])

@@ -53,6 +53,9 @@ TERMINAL: frozenset[JobState] = frozenset({S.SUCCEEDED, S.FAILED, S.EXPIRED, S.C
 UNSUCCESSFUL: frozenset[JobState] = TERMINAL - {S.SUCCEEDED}
 UNFINISHED: frozenset[JobState] = frozenset(S) - TERMINAL
 
+#: Whoever moves a job here goes on with it at once: until its wake-up time nobody else may begin it without a claim.
+IN_HAND: frozenset[JobState] = frozenset({S.SUBMITTING})
+
 #: From a state to the states that may follow it. A job may also stay where it is, with a new wake-up time.
 MOVES: dict[JobState, frozenset[JobState]] = {
     S.ACCEPTED: frozenset({S.SUBMITTING, S.FAILED, S.EXPIRED, S.CANCELLED}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,8 @@ from jobs.errors import InvalidJob
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CHUNK = 1024 * 1024
+#: No file system takes names of more than 255 bytes.
+_LONGEST_FOLDER = 200
 
 
 class Storage:
@@ -37,6 +40,8 @@ class Storage:
         if not _NAME.fullmatch(name):
             raise InvalidJob(f"artifact: {name!r} is not a plain file name")
         folder = quote(job_id, safe="").replace(".", "%2E")
+        if len(folder) > _LONGEST_FOLDER:  # the dot keeps it apart from all folders that are not shortened
+            folder = f"{folder[:100]}.{hashlib.sha256(job_id.encode()).hexdigest()}"
         return f"{self._root}/{provider}/{folder}/{name}"
 
     @contextmanager

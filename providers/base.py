@@ -6,6 +6,7 @@ names its class as `PROVIDER`; nothing else has to change.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -18,7 +19,15 @@ from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, model_
 from jobs.artifacts import Artifact
 from jobs.policy import PollPolicy
 from jobs.record import Job
+from providers.errors import scrub
 from providers.http import ProviderClient
+
+_ID = re.compile(r"(?=.*[A-Za-z0-9])[\w.:~+=-]{1,500}", re.ASCII)
+
+
+def id_text(value: object) -> str | None:
+    """A provider's name for something, if it is one: a text that can be stored, shown and put into a path."""
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
 class Verdict(StrEnum):
@@ -41,6 +50,11 @@ class Observation:
     eta: float | None = None  #: seconds until the provider expects to be ready
     result: Mapping[str, Any] = field(default_factory=dict)  #: what a success brought, without personal data
     artifacts: tuple[Artifact, ...] = ()  #: the files that are ready to be fetched
+
+    def __post_init__(self) -> None:
+        """Whatever a provider puts where its status word should be is stored, logged and shown."""
+        if self.word is not None:
+            object.__setattr__(self, "word", scrub(self.word, limit=60))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +216,7 @@ class Provider(ABC):
     def __init__(self, settings: Any, notes: Notes) -> None:
         self.settings = settings
         self.notes = notes
-        self.key = settings.api_key.get_secret_value()
+        self.key = settings.api_key.get_secret_value().strip()  # a key read from a file ends in a newline
         self.http = ProviderClient(
             str(settings.base_url),
             self.headers(),

@@ -8,19 +8,45 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, Field, JsonValue, ModelWrapValidatorHandler, PrivateAttr, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    model_validator,
+)
 
 from jobs.record import Job
-from providers.base import Located, Observation, Operation, Provider, ProviderSettings, Request, Verdict, Words
+from providers.base import (
+    Located,
+    Observation,
+    Operation,
+    Provider,
+    ProviderSettings,
+    Request,
+    Verdict,
+    Words,
+    id_text,
+)
 from providers.errors import BadAnswer, NotFound, Refused, scrub
+from providers.http import Answer, segment
 
 WORDS = Words(succeeded=("success",), failed=("failed",), running=("pending",))
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _JWT = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"
+_PATH = re.compile(r"[\w.$@\[\]-]{1,120}", re.ASCII)
+
+#: A declaration is nested by its shape; more levels than this are a mistake or an attack.
+DEEPEST = 64
 
 
 class CommonsDBSettings(ProviderSettings):
@@ -36,17 +62,7 @@ def cid_v1(public_metadata: Mapping[str, Any]) -> str:
     Args:
         public_metadata: the `publicMetadata` object exactly as it is sent.
     """
-    names = set(public_metadata)
-
-    def keep(value: Any) -> Any:
-        # A JavaScript array replacer: at every depth only keys that also occur at top level, in ascending order.
-        if isinstance(value, Mapping):
-            return {key: keep(value[key]) for key in sorted(value, key=_utf16) if key in names}
-        if isinstance(value, list):
-            return [keep(item) for item in value]
-        return int(value) if isinstance(value, float) and value.is_integer() else value
-
-    text = json.dumps(keep(public_metadata), separators=(",", ":"), ensure_ascii=False)
+    text = _javascript(public_metadata, frozenset(public_metadata))
     number = int.from_bytes(b"\x01\x0c\x12\x20" + hashlib.sha256(text.encode()).digest(), "big")
     letters = []
     while number:
@@ -55,8 +71,46 @@ def cid_v1(public_metadata: Mapping[str, Any]) -> str:
     return "".join(reversed(letters))
 
 
-def _utf16(key: str) -> bytes:
-    return key.encode("utf-16-be")  # JavaScript sorts by UTF-16 code units
+def _javascript(value: Any, names: frozenset[str]) -> str:
+    """JSON as JavaScript writes it with an array of names: at every depth only those keys, in ascending order."""
+    if isinstance(value, Mapping):
+        keys = sorted((key for key in value if key in names), key=lambda key: key.encode("utf-16-be"))
+        return "{" + ",".join(f"{_javascript(key, names)}:{_javascript(value[key], names)}" for key in keys) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_javascript(item, names) for item in value) + "]"
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) > 2**53):
+        return _number(float(value))
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _number(value: float) -> str:
+    """A number as JavaScript writes it: the digits are Python's, the place of the exponent is not."""
+    if value == 0 or 1e-6 <= abs(value) < 1e21:
+        return format(Decimal(repr(abs(value) if value == 0 else value)), "f").removesuffix(".0")
+    mantissa, _, exponent = repr(value).partition("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent):+d}"
+
+
+def _plain_json(value: Any) -> Any:
+    """Refuse what cannot be written as JSON, or only by some: it could be neither signed nor sent."""
+    waiting = [(value, 0)]
+    while waiting:
+        item, depth = waiting.pop()
+        if depth > DEEPEST:
+            raise ValueError(f"nested deeper than {DEEPEST} levels")
+        if isinstance(item, Mapping):
+            waiting += [(part, depth + 1) for pair in item.items() for part in pair]
+        elif isinstance(item, list | tuple):
+            waiting += [(part, depth + 1) for part in item]
+        elif isinstance(item, str):
+            if not item.isascii() and any("\ud800" <= letter <= "\udfff" for letter in item):
+                raise ValueError("holds text that is not Unicode (half of a surrogate pair)")
+        elif isinstance(item, int | float):
+            if (isinstance(item, float) and not math.isfinite(item)) or abs(item) > 1e308:
+                raise ValueError("holds a number that JSON does not know")
+        elif item is not None:
+            raise ValueError("holds a value that is not JSON")
+    return value
 
 
 class TsaSignature(Request):
@@ -69,7 +123,7 @@ class TsaSignature(Request):
 class PublicMetadata(Request):
     """What is declared (contract 2.2). Keys beside the known ones are allowed and pass unchanged."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
 
     schema_: str = Field(alias="$schema", pattern=r"^https://w3id\.org/(commonsdb|liccium)/schema/")
     context: str = Field(alias="@context", pattern=r"^https://w3id\.org/(commonsdb|liccium)/context/")
@@ -111,7 +165,7 @@ class Declaration(Request):
 class DeclareRequest(Request):
     """The keyword arguments of `settle.commonsdb.declare`."""
 
-    declaration: Declaration
+    declaration: Annotated[Declaration, BeforeValidator(_plain_json)]
 
     _body: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -141,13 +195,13 @@ class Declare(Operation[DeclareRequest]):
     async def submit(self, request: DeclareRequest, intent: Mapping[str, Any]) -> dict[str, Any]:
         """`POST /v1/declare`. The portal does not print the success code, so any 2xx counts (contract 7.1)."""
         answer = await self.provider.http.call("POST", "/v1/declare", json=request.body)
-        if answer.status == 422 and _superseded_by(answer.body) == intent["identifier"]:
-            return self._receipt(intent["identifier"])  # our own first attempt was processed (contract 2.11)
         if answer.status in (400, 422):
-            raise Refused(_reasons(answer.reason("error", "message"), answer.body), status=answer.status)
-        body = answer.check("error", "message").object()
-        identifier = body.get("cidV1")
-        if not isinstance(identifier, str) or not identifier:
+            error = _error_body(answer)
+            if answer.status == 422 and error.get("existingSupersededBy") == intent["identifier"]:
+                return self._receipt(intent["identifier"])  # our own first attempt was processed (contract 2.11)
+            raise Refused(_reasons(answer, error), status=answer.status)
+        identifier = id_text(answer.check("error", "message").object().get("cidV1"))
+        if identifier is None:
             raise BadAnswer("the acceptance names no cidV1")
         return self._receipt(identifier)  # the returned one counts, should it differ (contract 8)
 
@@ -155,59 +209,69 @@ class Declare(Operation[DeclareRequest]):
     def _receipt(identifier: str) -> dict[str, Any]:
         return {"remote_id": identifier}
 
+    async def _status(self, identifier: str) -> dict[str, Any]:
+        """`GET /v1/status/{identifier}` (seed page)."""
+        answer: Answer = await self.provider.http.call("GET", f"/v1/status/{segment(identifier)}")
+        body = answer.check("error", "message").object()
+        if body.get("identifier", identifier) != identifier:
+            raise BadAnswer("the status is that of another identifier")
+        return body
+
     async def locate(self, request: DeclareRequest, intent: Mapping[str, Any]) -> Located:
         """A status record proves the acceptance; 404 after a grace proves the opposite (contract 2.11).
 
         It is not absent all the same: a body older than 60 s must be rebuilt and signed by the caller first.
         """
-        answer = await self.provider.http.call("GET", f"/v1/status/{intent['identifier']}")
         try:
-            answer.check("message")
+            body = await self._status(intent["identifier"])
         except NotFound:
             return Located()
+        if not isinstance(body.get("status"), str):
+            raise BadAnswer("the status record has no status")
         return Located(receipt=self._receipt(intent["identifier"]))
 
     async def observe(self, job: Job) -> Observation:
-        """`GET /v1/status/{identifier}` (seed page)."""
+        """Only `status` decides; 404 is possible right after the acceptance (contract 3.3, 3.4)."""
         identifier = (job.receipt or {})["remote_id"]
-        answer = await self.provider.http.call("GET", f"/v1/status/{identifier}")
         try:
-            body = answer.check("error", "message").object()
+            body = await self._status(identifier)
         except NotFound:
-            # Possible right after the acceptance (contract 3.4). The deadline ends it if it stays so.
-            return Observation(Verdict.RUNNING, message="no status record yet")
+            return Observation(Verdict.RUNNING, message="no status record yet")  # the deadline ends it
         word = body.get("status")
         verdict, known = WORDS.verdict(word)
-        message = body.get("message")
+        text = body.get("message")
+        message = scrub(text) if isinstance(text, str) and text else None
+        if verdict is Verdict.FAILED:  # a later run of the service's own queue may overwrite it (contract 3.3)
+            message = f"{message or 'no reason given'} (look once more before declaring the work again)"
         return Observation(
             verdict,
             word=word if isinstance(word, str) else None,
             known=known,
-            message=scrub(message) if isinstance(message, str) and message else None,
+            message=message,
             result={"identifier": identifier} if verdict is Verdict.SUCCEEDED else {},
         )
 
 
-def _superseded_by(body: bytes) -> str | None:
+def _error_body(answer: Answer) -> dict[str, Any]:
+    """An error body may be JSON, problem details, or plain text (contract 8): the last gives nothing."""
     try:
-        answer = json.loads(body)
-    except ValueError:
-        return None
-    found = answer.get("existingSupersededBy") if isinstance(answer, dict) else None
-    return found if isinstance(found, str) else None
+        return answer.object()
+    except BadAnswer:
+        return {}
 
 
-def _reasons(reason: str, body: bytes) -> str:
+def _reasons(answer: Answer, error: Mapping[str, Any]) -> str:
     """The refusal with the fields it names; what stands behind a field's colon may quote its value and is left out."""
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        return reason
-    if not isinstance(answer, dict):
-        return reason
-    entries = [entry for key in ("validationErrors", "mismatches") for entry in _list(answer.get(key))]
-    fields = [scrub(str(entry).partition(":")[0], limit=80) for entry in entries[:10]]
-    return f"{reason} (fields: {', '.join(fields)})" if fields else reason
+    reason = answer.reason("error", "message", "title", "detail")
+    entries = [entry for key in ("validationErrors", "mismatches") for entry in _list(error.get(key))]
+    fields = [field for entry in entries[:10] if _PATH.fullmatch(field := str(entry).partition(":")[0])]
+    if fields:
+        reason += f" (fields: {', '.join(fields)})"
+    server, ours = error.get("serverTime"), error.get("providedTimestamp")
+    if isinstance(server, int) and isinstance(ours, int):  # the way to learn the server's clock (contract 2.10)
+        late = (server - ours) / 1000
+        reason += f" (the timestamp is {abs(late):g} s {'behind' if late > 0 else 'ahead of'} the server's clock)"
+    return reason
 
 
 def _list(value: Any) -> list[Any]:

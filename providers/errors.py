@@ -24,18 +24,34 @@ from typing import ClassVar
 from jobs.errors import SettleError
 
 _MASKS = (
-    (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "<email>"),
-    (re.compile(r"[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]+"), "<jwt>"),
-    (re.compile(r"(https?://[^\s?]+)\?\S+"), r"\1?<query>"),
-    (re.compile(r"\bpi_\w+"), "<payment>"),
-    (re.compile(r"\bLL-API-\S+"), "<key>"),
-    (re.compile(r"\+?\d[\d ()/.-]{8,}\d"), "<number>"),
+    (re.compile(r"\beyJ[\w-]*\.[\w-]+(?:\.[\w-]*)?|[\w-]{16,}\.[\w-]{16,}\.[\w-]+"), "<jwt>"),
+    (re.compile(r"[^\s@]+@\S+"), "<email>"),
+    (re.compile(r"[?#&][\w.%~$\[\]-]+=\S*|(?<=\w)\?\S+"), "?<query>"),
+    (re.compile(r"(?<![A-Za-z0-9])pi_\w+"), "<payment>"),
+    (re.compile(r"\bLL-API-\S+", re.IGNORECASE), "<key>"),
+    (re.compile(r"\b(bearer|secret|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), r"\1 <key>"),
+    (
+        re.compile(r"\b((?:api|session|secret)[-_ ]?key|authorization|password)(\W{1,4})\S+", re.IGNORECASE),
+        r"\1\2<key>",
+    ),
+    (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE), "<id>"),
+    (re.compile(r"\+?\(?\d[\d ()/.\u2010-\u2015-]{5,}\d"), "<number>"),
 )
+
+#: No more of a text is looked at: masking takes time that grows with the square of a word's length.
+_LOOKED_AT = 1000
 
 
 def scrub(text: object, *, limit: int = 200) -> str:
-    """One line of a provider's text with everything that looks personal or secret masked, at most `limit` long."""
-    line = " ".join(str(text).split())
+    """One line of a provider's text with everything that looks personal or secret masked, at most `limit` long.
+
+    Names of people look like nothing in particular: what may hold them is not quoted at all.
+    """
+    whole = str(text)
+    seen = whole[:_LOOKED_AT]
+    if len(whole) > _LOOKED_AT and " " in seen:
+        seen = seen.rpartition(" ")[0]  # half an address is not known as one
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(seen.split()))
     for pattern, mask in _MASKS:
         line = pattern.sub(mask, line)
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -9,12 +9,14 @@ from __future__ import annotations
 import email.utils
 import fnmatch
 import json
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 import httpx
@@ -39,8 +41,17 @@ from providers.errors import (
 MAX_ANSWER = 8 * 1024 * 1024
 
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_NEVER_LEFT_BENEATH = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_NEVER_LEFT_BENEATH = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ServerFingerprintMismatch,
+    aiohttp.ClientHttpProxyError,
+)
 _OUR_FAULT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, httpx.CookieConflict)
+_RAISED = (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError, aiohttp.ClientError, OSError)
+
+#: Headers whose value is a secret. A provider that echoes one in a body does not get it past this module.
+_SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "session-key"})
 
 
 def map_exception(error: Exception) -> ProviderError:
@@ -49,15 +60,15 @@ def map_exception(error: Exception) -> ProviderError:
     The text names the class only: an exception's own text may quote an address with a signature in it.
     """
     name = type(error).__name__
-    cause = error.__cause__
-    if isinstance(cause, aiohttp.ClientError):
-        if isinstance(cause, _NEVER_LEFT_BENEATH):
-            return NotSent(f"the request never left ({type(cause).__name__})")
-        if isinstance(cause, aiohttp.ClientPayloadError):
+    beneath = next((each for each in (error.__cause__, error) if isinstance(each, aiohttp.ClientError)), None)
+    if beneath is not None:
+        if isinstance(beneath, _NEVER_LEFT_BENEATH):
+            return NotSent(f"the request never left ({type(beneath).__name__})")
+        if isinstance(beneath, aiohttp.ClientPayloadError):
             return BadAnswer("the answer was cut off")
-        if not isinstance(cause, aiohttp.InvalidURL):
-            return LostAnswer(f"no answer ({type(cause).__name__})")
-    if isinstance(error, _OUR_FAULT):
+        if not isinstance(beneath, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+            return LostAnswer(f"no answer ({type(beneath).__name__})")
+    if isinstance(error, _OUR_FAULT) or beneath is not None:
         return PermanentError(f"the request cannot be made ({name}): check the base URL")
     if isinstance(error, _NEVER_LEFT):
         return NotSent(f"the request never left ({name})")
@@ -72,14 +83,45 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
     if text is None:
         return None
     try:
-        return max(float(text), 0.0)
+        seconds = float(text)
     except ValueError:
         pass
+    else:
+        return max(seconds, 0.0) if math.isfinite(seconds) else None
     try:
         at = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        moment = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()  # a zone of -0000 comes without one
+    except (ValueError, TypeError, OverflowError):
         return None
-    return max(at.timestamp() - (time.time() if now is None else now), 0.0)
+    return max(moment - (time.time() if now is None else now), 0.0)
+
+
+def segment(value: object) -> str:
+    """A provider's name for something as one part of a path, whatever characters it has."""
+    return quote(str(value), safe="")
+
+
+def problem(status: int, reason: str, *, wait: float | None = None) -> ProviderError:
+    """The typed error for an error status, be it of HTTP or of a body that stands for it.
+
+    Args:
+        status: 300 or more.
+        reason: the text of the error.
+        wait: the seconds that the provider asked for.
+    """
+    if status in (408, 429, 503):
+        return Busy(reason, retry_after=wait)
+    if status in (401, 403):
+        return Unauthorized(reason)
+    if status in (404, 410):
+        return NotFound(reason)
+    if status >= 500:
+        return Unavailable(reason, retry_after=wait)
+    return Refused(reason, status=status)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +139,7 @@ class Answer:
             BadAnswer: it is not JSON.
         """
         try:
-            return json.loads(self.body)
+            return json.loads(self.body, parse_constant=_no_constant)
         except (ValueError, RecursionError):
             raise BadAnswer(f"HTTP {self.status} with a body that is not JSON") from None
 
@@ -128,7 +170,7 @@ class Answer:
             names: fields of an error body that hold the provider's words.
 
         Raises:
-            Busy: 429 or 503.
+            Busy: 408, 429 or 503.
             Unauthorized: 401 or 403.
             NotFound: 404 or 410.
             Refused: another 4xx, or a redirect.
@@ -136,15 +178,10 @@ class Answer:
         """
         if 200 <= self.status < 300:
             return self
-        if self.status in (429, 503):
-            raise Busy(f"HTTP {self.status}", retry_after=retry_after(self.headers))
         if self.status in (401, 403):
             raise Unauthorized(f"HTTP {self.status}: the key is not accepted")
-        if self.status in (404, 410):
-            raise NotFound(self.reason(*names))
-        if self.status >= 500:
-            raise Unavailable(f"HTTP {self.status}", retry_after=retry_after(self.headers))
-        raise Refused(self.reason(*names), status=self.status)
+        reason = f"HTTP {self.status}" if self.status >= 500 or self.status == 429 else self.reason(*names)
+        raise problem(self.status, reason, wait=retry_after(self.headers))
 
 
 class ProviderClient:
@@ -170,16 +207,42 @@ class ProviderClient:
         download_hosts: tuple[str, ...] = (),
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        self._origin = _origin(self.base_url)
+        self._root = httpx.URL(self.base_url).copy_with(raw_path=b"/")
         self._headers = dict(headers)
-        self._download_hosts = download_hosts
+        self._download_hosts = tuple(pattern.lower() for pattern in download_hosts)
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=15)
+        self._transport = AiohttpTransport(limits=limits, trust_env=False)
         self._client = httpx.AsyncClient(
-            transport=AiohttpTransport(limits=limits, trust_env=False),
+            transport=self._transport,
             timeout=httpx.Timeout(read_timeout, connect=connect_timeout, pool=connect_timeout + read_timeout),
             trust_env=False,
             follow_redirects=False,
         )
+
+    @asynccontextmanager
+    async def _exchange(
+        self, method: str, url: str | httpx.URL, headers: Mapping[str, str], *, json: Any = None, params: Any = None
+    ) -> AsyncIterator[httpx.Response]:
+        """Send one request and wait for the head of its answer.
+
+        It goes to the transport itself: the client above would follow cookies, send credentials that it finds in an
+        address, and write whole addresses into its log.
+        """
+        try:
+            request = self._client.build_request(method, url, json=json, params=params, headers=headers)
+        except (httpx.InvalidURL, ValueError, TypeError) as error:
+            raise PermanentError(f"the request cannot be made ({type(error).__name__})") from None
+        try:
+            response = await self._transport.handle_async_request(request)
+        except _RAISED as error:
+            raise map_exception(error) from None
+        except ValueError as error:  # a head that the transport cannot decode
+            raise BadAnswer(f"the answer cannot be read ({type(error).__name__})") from None
+        try:
+            yield response
+        finally:
+            with suppress(*_RAISED):
+                await response.aclose()
 
     async def call(
         self,
@@ -204,24 +267,13 @@ class ProviderClient:
                 an answer: `Answer.check` judges it.
         """
         sent = {**self._headers, **(headers or {})}
-        try:
-            async with self._client.stream(
-                method, self.base_url + path, json=json, params=params, headers=sent
-            ) as response:
-                body = bytearray()
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > MAX_ANSWER:
-                        raise BadAnswer(f"an answer longer than {MAX_ANSWER} bytes")
-                return Answer(response.status_code, response.headers, bytes(body))
-        except (
-            httpx.HTTPError,
-            httpx.InvalidURL,
-            httpx.CookieConflict,
-            httpx.StreamError,
-            aiohttp.ClientError,
-        ) as error:
-            raise map_exception(error) from None
+        async with self._exchange(method, self.base_url + path, sent, json=json, params=params) as response:
+            body = bytearray()
+            async for chunk in _chunks(response):
+                body += chunk
+                if len(body) > MAX_ANSWER:
+                    raise BadAnswer(f"an answer longer than {MAX_ANSWER} bytes")
+            return Answer(response.status_code, response.headers, _without_keys(bytes(body), sent))
 
     @asynccontextmanager
     async def download(
@@ -240,28 +292,36 @@ class ProviderClient:
             ForeignHost: the link leads elsewhere; nothing was requested.
             ProviderError: as `call`, and for an answer with an error status.
         """
-        url = urljoin(self._origin + "/", link)
-        own = _origin(url) == self._origin
-        host = urlsplit(url).hostname or ""
-        if not own and not any(fnmatch.fnmatch(host, pattern) for pattern in self._download_hosts):
-            raise ForeignHost(
-                f"a file is offered on {host!r}, which is not the provider's own host nor a download host"
-            )
-        sent = {**self._headers, **(headers or {})} if own else {}
+        url, own = self._target(link)
+        async with self._exchange("GET", url, {**self._headers, **(headers or {})} if own else {}) as response:
+            status = response.status_code
+            if not own and status in (401, 403):
+                raise Refused(f"HTTP {status} from a download host", status=status)  # it never saw the key
+            if status != 200:
+                Answer(status, response.headers, b"").check()
+                raise Unavailable(f"HTTP {status} instead of a file")
+            yield _chunks(response)
+
+    def _target(self, link: str) -> tuple[httpx.URL, bool]:
+        """The address that a link means, and whether it is on the provider's own origin.
+
+        Raises:
+            ForeignHost: no request may go there.
+        """
         try:
-            async with self._client.stream("GET", url, headers=sent) as response:
-                if response.status_code != 200:
-                    Answer(response.status_code, response.headers, b"").check()
-                    raise Unavailable(f"HTTP {response.status_code} instead of a file")
-                yield _chunks(response)
-        except (
-            httpx.HTTPError,
-            httpx.InvalidURL,
-            httpx.CookieConflict,
-            httpx.StreamError,
-            aiohttp.ClientError,
-        ) as error:
-            raise map_exception(error) from None
+            url = self._root.join(link)
+        except (httpx.InvalidURL, ValueError):
+            raise ForeignHost("a file is offered under an address that cannot be read") from None
+        if not url.userinfo:
+            if (url.scheme, url.host, url.port) == (self._root.scheme, self._root.host, self._root.port):
+                return url, True
+            safe = url.scheme in {"https", self._root.scheme} and bool(url.host)
+            if safe and any(fnmatch.fnmatchcase(url.host, pattern) for pattern in self._download_hosts):
+                return url, False
+        raise ForeignHost(
+            f"a file is offered on {scrub(url.host, limit=80)!r}, which is not the provider's own origin nor a "
+            "download host"
+        )
 
     async def close(self) -> None:
         """Close all connections."""
@@ -269,10 +329,16 @@ class ProviderClient:
 
 
 async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
-    async for chunk in response.aiter_bytes():
-        yield chunk
+    try:
+        async for chunk in response.aiter_bytes():
+            yield chunk
+    except _RAISED as error:
+        raise map_exception(error) from None
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+def _without_keys(body: bytes, headers: Mapping[str, str]) -> bytes:
+    for name, value in headers.items():
+        secret = value.rpartition(" ")[2].encode()
+        if name.lower() in _SECRET_HEADERS and len(secret) >= 8:
+            body = body.replace(secret, b"<key>")
+    return body

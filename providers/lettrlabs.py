@@ -6,22 +6,21 @@ No status word is documented, nor where a POST tells the id: both are settings. 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal, Self
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, field_serializer, model_validator
+from pydantic import Field
 
 from jobs.record import Job
 from providers.base import Located, Observation, Operation, Provider, ProviderSettings, Request, Verdict, Words
-from providers.errors import BadAnswer, NotFound, Refused
+from providers.errors import BadAnswer, NotFound, PermanentError, ProviderError, Refused
 from providers.http import Answer
-
-#: An upload found in the list may be so much older than our POST by the two clocks, seconds.
-LIST_SKEW = 120.0
-
-Text = str | None
+from providers.lettrlabs_records import ConvertRequest, rejected
+from providers.lettrlabs_uploads import Uploads, envelope_of, number_of_errors, upload_id, upload_ids, withheld
 
 
 class LettrLabsSettings(ProviderSettings):
@@ -37,104 +36,14 @@ class LettrLabsSettings(ProviderSettings):
         ("payload", "metadata", "list"), description="where the id of an upload is looked for, in this order"
     )
     id_field: str = Field("id", description="its name in payload and metadata")
+    uploads_per: Literal["post", "record"] = Field("post", description="what makes an upload, when the list is asked")
     revenue_as: Literal["number", "string"] = Field("number", description="how revenue is written")
-
-
-class Address(Request):
-    """A postal address; address1, city, state and zipCode together identify a customer (contract 4)."""
-
-    fullAddress: Text = None  # noqa: N815 (the contract's names)
-    address1: Text = None
-    address2: Text = None
-    city: Text = None
-    state: Text = None
-    zipCode: Text = None  # noqa: N815
-    country: Text = None
-
-    def identifies(self) -> bool:
-        """Whether it is complete enough to count as an identifier."""
-        return all((self.address1, self.city, self.state, self.zipCode))
-
-
-def _text(limit: int) -> Any:
-    return Field(None, max_length=limit)
-
-
-class Conversion(Request):
-    """One record (contract 4). At least one identifier, and always a revenue."""
-
-    firstName: Text = _text(255)  # noqa: N815
-    lastName: Text = _text(255)  # noqa: N815
-    fullName: Text = _text(255)  # noqa: N815
-    businessName: Text = _text(255)  # noqa: N815
-    primaryAddress: Address | None = None  # noqa: N815
-    secondaryAddress: Address | None = None  # noqa: N815
-    couponCode: Text = _text(255)  # noqa: N815
-    primaryPhoneNumber: Text = _text(20)  # noqa: N815
-    secondaryPhoneNumber: Text = _text(20)  # noqa: N815
-    primaryEmail: Text = Field(None, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")  # noqa: N815
-    secondaryEmail: Text = Field(None, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")  # noqa: N815
-    revenue: float = Field(ge=0, le=7.9e28)
-    type: Text = None
-    orderId: Text = _text(255)  # noqa: N815
-    storeId: Text = _text(255)  # noqa: N815
-    uniqueId: Text = _text(255)  # noqa: N815
-    crmId: Text = None  # noqa: N815
-    customerId: Text = None  # noqa: N815
-    eventDate: AwareDatetime | None = None  # noqa: N815
-
-    @field_serializer("eventDate")
-    def _utc(self, value: datetime | None) -> str | None:
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value else None
-
-    @model_validator(mode="after")
-    def _identified(self) -> Self:
-        contacts = (
-            self.primaryEmail,
-            self.secondaryEmail,
-            self.primaryPhoneNumber,
-            self.secondaryPhoneNumber,
-            self.couponCode,
-        )
-        addresses = (self.primaryAddress, self.secondaryAddress)
-        if not any(contacts) and not any(address and address.identifies() for address in addresses):
-            raise ValueError(
-                "give at least one identifier: an email, a phone number, a coupon code, or an address with address1, "
-                "city, state and zipCode"
-            )
-        return self
-
-
-class ConvertRequest(Request):
-    """The keyword arguments of `settle.lettrlabs.convert`."""
-
-    conversions: list[Conversion] = Field(min_length=1)
 
 
 class DeleteRequest(Request):
     """The keyword arguments of `settle.lettrlabs.delete`."""
 
     id: int = Field(ge=0, strict=True, description="the conversion's id, an integer")
-
-
-def _envelope(answer: Answer) -> dict[str, Any]:
-    """The envelope of a success. HTTP 200 is not success yet: `hasErrors` is the caller's to read."""
-    answer.check()  # no field names: the texts are free and may hold personal data
-    return answer.object()
-
-
-def _has_errors(envelope: Mapping[str, Any]) -> bool:
-    return bool(envelope.get("hasErrors") or envelope.get("errors"))
-
-
-def _withheld(envelope: Mapping[str, Any]) -> str:
-    errors = envelope.get("errors")
-    number = len(errors) if isinstance(errors, list) else 0
-    return f"{number} error(s); the texts are withheld, they may hold personal data"
-
-
-def _id(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 class _Conversions:
@@ -144,7 +53,13 @@ class _Conversions:
 
     async def status(self, upload: int) -> tuple[dict[str, Any], str | None]:
         """`GET /v1/conversions/{id}/status`: the envelope, and the free status word in it (seed page)."""
-        envelope = _envelope(await self.provider.http.call("GET", f"/v1/conversions/{upload}/status"))
+        answer: Answer = await self.provider.http.call("GET", f"/v1/conversions/{upload}/status")
+        if answer.status in (400, 409, 422):
+            # A failed upload may show as an error code (contract 11.2). Its payload is worth nothing then.
+            with suppress(BadAnswer):
+                if number_of_errors(envelope := answer.object()):
+                    return envelope, None
+        envelope = envelope_of(answer)
         payload = envelope.get("payload")
         word = payload.get("status") if isinstance(payload, dict) else None
         return envelope, word if isinstance(word, str) else None
@@ -157,95 +72,125 @@ class Convert(_Conversions, Operation[ConvertRequest]):
     request = ConvertRequest
 
     def intent(self, request: ConvertRequest, job_id: str) -> dict[str, Any]:
-        """Nothing personal: how many records, and whether a repeat could do harm."""
+        """Nothing personal: when, how many records, and whether a repeat could do harm."""
         return {
             "job": job_id,
+            "at": time.time(),
             "records": len(request.conversions),
             "all_with_order_id": all(record.orderId for record in request.conversions),
         }
 
     async def submit(self, request: ConvertRequest, intent: Mapping[str, Any]) -> dict[str, Any]:
         """`POST /v1/conversions`: a bare array. Partial acceptance is normal (contract 12)."""
-        started = time.time()
+        started, job_id = time.time(), str(intent["job"])
         records = [record.model_dump(exclude_none=True) for record in request.conversions]
         if self.provider.settings.revenue_as == "string":
             for record in records:
                 record["revenue"] = f"{record['revenue']:.2f}"
-        envelope = _envelope(await self.provider.http.call("POST", "/v1/conversions", json=records))
-        payload = envelope.get("payload")
-        accepted = payload if isinstance(payload, list) else []
-        if _has_errors(envelope) and not accepted:
-            raise Refused(f"no record was accepted: {_withheld(envelope)}", status=400)
-        ids = await self._resolve(envelope, started, str(intent["job"]))
+        envelope = envelope_of(await self.provider.http.call("POST", "/v1/conversions", json=records))
+        payload, errors = envelope.get("payload"), number_of_errors(envelope)
+        echoed = payload if isinstance(payload, list) else []
+        ids = self._told(envelope)
+        # Without an id, an answer that repeats the rejected records too can only be judged by counting its errors.
+        if not ids and errors and (not echoed or min(errors, len(echoed)) >= len(records)):
+            raise Refused(f"no record was accepted: {withheld(errors)}", status=400)
+        if not ids and "list" in self.provider.settings.id_from:
+            try:
+                if payload == []:  # all were repeats, perhaps of a POST of ours whose answer was lost
+                    found = await self._lost(intent)
+                    ids = found if found is not None else []
+                else:
+                    ids = await self.provider.uploads.newest(
+                        started, job_id, self._uploads(len(echoed) or len(records))
+                    )
+            except ProviderError as error:  # the POST is through: nothing that happens now may say that it is not
+                raise BadAnswer(f"accepted, but its upload could not be looked up ({error})") from None
+        if not ids and payload == []:
+            raise Refused("no record was accepted: the provider has them already, by their orderId", status=409)
         if not ids:
             raise BadAnswer("accepted, but the id of the upload is nowhere to be found (setting id_from)")
-        return {
-            "remote_id": ",".join(map(str, ids)),
-            "sent": len(records),
-            "accepted": len(accepted) if accepted else len(records),
-        }
+        for upload in ids:
+            self.provider.uploads.adopt(upload, job_id)
+        return {"remote_id": ",".join(map(str, ids)), "sent": len(records), **self._accepted(records, payload, errors)}
 
-    async def _resolve(self, envelope: Mapping[str, Any], started: float, job_id: str) -> list[int]:
+    def _uploads(self, records: int) -> int:
+        return records if self.provider.settings.uploads_per == "record" else 1
+
+    async def _lost(self, intent: Mapping[str, Any]) -> list[int] | None:
+        """The uploads of a POST whose answer was lost, if the list leaves no doubt which they are."""
+        settings = self.provider.settings
+        if (at := intent.get("at")) is None:
+            return None
+        until = at + settings.connect_timeout + settings.read_timeout
+        found: list[int] = await self.provider.uploads.between(at, until, str(intent["job"]))
+        if len(found) != self._uploads(intent["records"]):
+            return None
+        return found if all(self.provider.uploads.adopt(upload, str(intent["job"])) for upload in found) else None
+
+    def _accepted(self, records: list[dict[str, Any]], payload: Any, errors: int) -> dict[str, Any]:
+        """How many records were taken, and which were not: by their position, for they are personal data."""
+        if not isinstance(payload, list):
+            return {} if errors else {"accepted": len(records)}
+        field = self.provider.settings.id_field
+        taken = [entry for entry in payload if isinstance(entry, dict) and upload_id(entry.get(field)) is not None]
+        left_out = rejected(records, taken or payload)
+        if errors and not left_out:
+            return {}  # somebody was rejected, the answer does not tell who
+        if left_out is None:
+            return {"accepted": len(taken or payload)}
+        return {"accepted": len(records) - len(left_out), **({"rejected": left_out} if left_out else {})}
+
+    def _told(self, envelope: Mapping[str, Any]) -> list[int]:
+        """The ids that the answer to the POST tells, where the settings say they are."""
         field = self.provider.settings.id_field
         for place in self.provider.settings.id_from:
-            if place == "payload":
-                payload = envelope.get("payload")
-                records = payload if isinstance(payload, list) else [payload]
-                found = [_id(record.get(field)) for record in records if isinstance(record, dict)]
-                ids = list(dict.fromkeys(upload for upload in found if upload is not None))
-            elif place == "metadata":
-                metadata = envelope.get("metadata")
-                upload = _id(metadata.get(field)) if isinstance(metadata, dict) else None
-                ids = [upload] if upload is not None else []
-            else:
-                ids = await self._from_list(started, job_id)
+            part = envelope.get(place) if place != "list" else None
+            values = [
+                entry.get(field) for entry in (part if isinstance(part, list) else [part]) if isinstance(entry, dict)
+            ]
+            ids = upload_ids(each for value in values for each in (value if isinstance(value, list) else [value]))
             if ids:
                 return ids
         return []
 
-    async def _from_list(self, started: float, job_id: str) -> list[int]:
-        """The newest upload that is not older than our POST and that no other job has adopted (contract 7)."""
-        params = {"pageNumber": "0", "pageSize": "100"}
-        payload = _envelope(await self.provider.http.call("GET", "/v1/conversions", params=params)).get("payload")
-        uploads = [entry for entry in payload if isinstance(entry, dict)] if isinstance(payload, list) else []
-        for entry in sorted(uploads, key=lambda entry: _id(entry.get("id")) or 0, reverse=True):
-            upload = _id(entry.get("id"))
-            if upload is None or _uploaded(entry.get("uploadDate")) < started - LIST_SKEW:
-                continue
-            if self.provider.notes.remember(self.provider.name, f"upload:{upload}", job_id) == job_id:
-                return [upload]
-        return []
-
     async def locate(self, request: ConvertRequest, intent: Mapping[str, Any]) -> Located:
-        """Only when every record carries an `orderId` may it be sent again (contract 10)."""
-        return Located(absent=bool(intent["all_with_order_id"]))
+        """The list is asked first (contract 12). Only when every record carries an `orderId` may it be sent again."""
+        found = await self._lost(intent)
+        if found is None:
+            return Located(absent=bool(intent["all_with_order_id"]))
+        return Located(receipt={"remote_id": ",".join(map(str, found)), "sent": intent["records"]})
 
     async def observe(self, job: Job) -> Observation:
         """Ask for every upload of the job; it has succeeded when all have, and failed when one has."""
         receipt = job.receipt or {}
-        seen = [await self._look(int(upload)) for upload in str(receipt["remote_id"]).split(",")]
-        verdicts = {observation.verdict for observation in seen}
+        looks = (self._look(int(upload)) for upload in str(receipt["remote_id"]).split(","))
+        seen: list[Observation] = []
+        for look in await asyncio.gather(*looks, return_exceptions=True):
+            if isinstance(look, BaseException):
+                raise look
+            seen.append(look)
         for verdict in (Verdict.FAILED, Verdict.RUNNING, Verdict.SUCCEEDED):
-            if verdict in verdicts:
-                break
-        chosen = next(observation for observation in seen if observation.verdict is verdict)
-        if verdict is not Verdict.SUCCEEDED:
-            return chosen
+            for observation in seen:
+                if observation.verdict is verdict is not Verdict.SUCCEEDED:
+                    return observation
         sent, accepted = receipt.get("sent"), receipt.get("accepted")
-        result = {"id": receipt["remote_id"], "sent": sent, "accepted": accepted, "partial": sent != accepted}
-        return Observation(verdict, word=chosen.word, known=chosen.known, message=chosen.message, result=result)
+        partial = sent != accepted or any(observation.message for observation in seen)
+        result = {"id": receipt["remote_id"], "sent": sent, "accepted": accepted, "partial": partial}
+        if receipt.get("rejected"):
+            result["rejected"] = receipt["rejected"]
+        return replace(seen[0], message=next((each.message for each in seen if each.message), None), result=result)
 
     async def _look(self, upload: int) -> Observation:
         try:
             envelope, word = await self.status(upload)
         except NotFound:
             return Observation(Verdict.RUNNING, message="no such upload (yet)")
-        except Refused as refused:
-            return Observation(Verdict.FAILED, message=f"the status call was refused: {refused}")
+        if self.provider.deletion_words.verdict(word) == (Verdict.SUCCEEDED, True):
+            return Observation(Verdict.FAILED, word=word, message="the upload was deleted")
         verdict, known = self.provider.words.verdict(word)
         message = None
-        if _has_errors(envelope):
-            message = _withheld(envelope)
+        if errors := number_of_errors(envelope):
+            message = withheld(errors)
             if verdict is not Verdict.SUCCEEDED:
                 verdict, known = Verdict.FAILED, True
         return Observation(verdict, word=word, known=known, message=message)
@@ -262,42 +207,48 @@ class Delete(_Conversions, Operation[DeleteRequest]):
         return {"id": request.id}
 
     async def submit(self, request: DeleteRequest, intent: Mapping[str, Any]) -> dict[str, Any]:
-        """`DELETE /v1/conversions/{id}`; the status may not allow it."""
+        """`DELETE /v1/conversions/{id}`; the status may not allow it.
+
+        A refusal may be that of a repeat, of which the transport below makes one by itself: then it is on its way.
+        """
         answer = await self.provider.http.call("DELETE", f"/v1/conversions/{request.id}")
-        answer.check()
-        if answer.body.strip():
-            envelope = answer.object()
-            if _has_errors(envelope):
-                raise Refused(f"the deletion was refused: {_withheld(envelope)}", status=answer.status)
+        try:
+            answer.check()
+            errors = number_of_errors(answer.object()) if answer.body.strip() else 0
+            if errors:
+                raise Refused(f"the deletion was refused: {withheld(errors)}", status=answer.status)
+        except PermanentError:
+            if not await self._on_its_way(request.id):
+                raise
         return {"remote_id": str(request.id)}
+
+    async def _on_its_way(self, upload: int) -> bool:
+        try:
+            _, word = await self.status(upload)
+        except ProviderError:
+            return False
+        return bool(self.provider.deletion_words.verdict(word)[1])
 
     async def locate(self, request: DeleteRequest, intent: Mapping[str, Any]) -> Located:
         """Deleted or on the way: it arrived. Otherwise asking again does no harm."""
-        observation = await self._look(request.id)
-        arrived = observation.verdict is Verdict.SUCCEEDED or observation.known
+        try:
+            _, word = await self.status(request.id)
+        except NotFound:
+            arrived = True
+        else:
+            arrived = self.provider.deletion_words.verdict(word)[1]
         return Located(receipt={"remote_id": str(request.id)}) if arrived else Located(absent=True)
 
     async def observe(self, job: Job) -> Observation:
         """A word of deletion and a not-found answer both mean done (contract 12)."""
-        return await self._look(int((job.receipt or {})["remote_id"]))
-
-    async def _look(self, upload: int) -> Observation:
+        upload = int((job.receipt or {})["remote_id"])
         try:
             _, word = await self.status(upload)
         except NotFound:
             return Observation(Verdict.SUCCEEDED, word="not found", result={"id": upload, "deleted": True})
         verdict, known = self.provider.deletion_words.verdict(word)
         result = {"id": upload, "deleted": True} if verdict is Verdict.SUCCEEDED else {}
-        return Observation(verdict, word=word, known=known, result=result)
-
-
-def _uploaded(value: Any) -> float:
-    """An `uploadDate` as seconds since the epoch; without an offset it is taken for UTC. Unreadable: the epoch."""
-    try:
-        at = datetime.fromisoformat(str(value))
-    except ValueError:
-        return 0.0
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        return Observation(verdict, word=word, known=known or self.provider.words.verdict(word)[1], result=result)
 
 
 class LettrLabs(Provider):
@@ -315,6 +266,7 @@ class LettrLabs(Provider):
             running=settings.words_running,
             fold=True,
         )
+        self.uploads = Uploads(self)
         self.deletion_words = Words(
             succeeded=settings.words_deleted, failed=(), running=settings.words_deleting, fold=True
         )

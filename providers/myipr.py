@@ -14,12 +14,23 @@ from pydantic import Field
 
 from jobs.artifacts import Artifact
 from jobs.record import Job
-from providers.base import Located, Observation, Operation, Provider, ProviderSettings, Request, Verdict, Words
-from providers.errors import BadAnswer, Refused, TransientError, Unavailable, scrub
-from providers.http import Answer
+from providers.base import (
+    Located,
+    Observation,
+    Operation,
+    Provider,
+    ProviderSettings,
+    Request,
+    Verdict,
+    Words,
+    id_text,
+)
+from providers.errors import BadAnswer, ForeignHost, PermanentError, Refused, Unauthorized, Unavailable, scrub
+from providers.http import Answer, segment
 
-#: An unanswered `/create` is looked for on so many pages of `/recent-files`, 30 entries each (contract 6).
-LOCATE_PAGES = 5
+#: An unanswered `/create` is looked for on so many pages of `/recent-files`, 30 entries each: the order of the list is
+#: not documented, so ours may be on the last one (contract 6).
+LOCATE_PAGES = 20
 
 
 class MyIPRSettings(ProviderSettings):
@@ -45,21 +56,44 @@ class CertifyRequest(Request):
     size: str = Field(pattern=r"^\d+(\.\d+)?$", description="in kilobytes", coerce_numbers_to_str=True)
 
 
-def _result(answer: Answer) -> Any:
-    """The envelope's `result`, after the HTTP code and the envelope's integer `status` were judged (contract 9)."""
+def _envelope(answer: Answer) -> dict[str, Any]:
+    """The envelope of a success, after the HTTP code and its own integer `status` were judged (contract 9)."""
     body = answer.check("message").object()
-    status = body.get("status")
-    if isinstance(status, int) and not isinstance(status, bool) and status >= 400:
+    status, hint = _code(body.get("status")), _code(body.get("customErrorNumber"))
+    if status is None and ("customErrorNumber" in body or "errorField" in body):
+        status = hint if hint is not None and hint >= 400 else 400  # the weak-hint shape of an error (contract 7)
+    if status is not None and 400 <= status < 600:
         Answer(status, answer.headers, answer.body).check("message")
-    return body.get("result", body.get("results"))
+    return body
 
 
-def _one(result: Any) -> dict[str, Any]:
-    if isinstance(result, list):
-        result = result[0] if result else None
-    if not isinstance(result, dict):
+def _code(value: Any) -> int | None:
+    if isinstance(value, str) and value.isdecimal() and len(value) == 3:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _results(answer: Answer) -> list[dict[str, Any]]:
+    """What an answer is about: `result` or `results`, an object or an array of objects (contract 9)."""
+    body = _envelope(answer)
+    for found in (body.get("result"), body.get("results")):
+        if found:
+            return [entry for entry in (found if isinstance(found, list) else [found]) if isinstance(entry, dict)]
+    return []
+
+
+def _one(answer: Answer, version: str | None = None) -> dict[str, Any]:
+    """The one result; of several versions of a file the one that was asked for."""
+    found = _results(answer)
+    if version is not None:
+        found = [entry for entry in found if entry.get("version_id", version) == version]
+    if not found:
         raise BadAnswer("the answer holds no result")
-    return result
+    return found[0]
+
+
+def _same(value: Any, digest: str) -> bool:
+    return isinstance(value, str) and value.lower() == digest
 
 
 class Certify(Operation[CertifyRequest]):
@@ -83,29 +117,51 @@ class Certify(Operation[CertifyRequest]):
         }
         answer = await self.provider.http.call("POST", "/create", json=body)
         try:
-            result = _one(_result(answer))
+            result = _one(answer)
         except Refused as refused:
-            found = await self._look_up(intent)
+            try:
+                found = await self._ours(_revealed(answer), intent) or await self._look_up(intent)
+            except PermanentError:
+                found = None
             if found is None:
                 raise refused from None
             return found
-        version = result.get("versionId")
-        if not isinstance(version, str) or not version:
+        version = id_text(result.get("versionId"))
+        if version is None:
             raise BadAnswer("the answer names no versionId")
-        return {"remote_id": version, "file_id": str(result.get("fileId") or "")}
+        return _receipt(version, result.get("fileId"))
+
+    async def _version(self, version: str) -> dict[str, Any]:
+        """`POST /get-version/{versionId}`: a POST that only reads (seed page)."""
+        return _one(await self.provider.http.call("POST", f"/get-version/{segment(version)}"), version)
+
+    async def _ours(self, version: Any, intent: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The receipt for this version, if it has our name and our hash."""
+        if (known := id_text(version)) is None:
+            return None
+        try:
+            seen = await self._version(known)
+        except PermanentError:
+            return None
+        named = intent["name"] in (seen.get("version_name"), seen.get("fileName"))
+        return _receipt(known, seen.get("fileId")) if named and _same(seen.get("hash"), intent["hash"]) else None
 
     async def _look_up(self, intent: Mapping[str, Any]) -> dict[str, Any] | None:
         """The receipt of a certificate with our name and our hash, if the account has one."""
         for page in range(1, LOCATE_PAGES + 1):
-            entries = _result(await self.provider.http.call("GET", "/recent-files", params={"page": str(page)}))
-            if not isinstance(entries, list) or not entries:
+            try:
+                entries = _results(await self.provider.http.call("GET", "/recent-files", params={"page": str(page)}))
+            except PermanentError:
+                if page == 1:
+                    raise
+                return None  # a page after the last one may be an error (contract 8.15)
+            if not entries:
                 return None
             for entry in entries:
-                if isinstance(entry, dict) and entry.get("name") == intent["name"]:
-                    version = str(entry.get("primary_version_id") or "")
-                    seen = _one(_result(await self.provider.http.call("POST", f"/get-version/{version}")))
-                    if str(seen.get("hash", "")).lower() == intent["hash"]:
-                        return {"remote_id": version, "file_id": str(entry.get("id") or "")}
+                if entry.get("name") == intent["name"]:
+                    found = await self._ours(entry.get("primary_version_id"), intent)
+                    if found is not None:
+                        return found
         return None
 
     async def locate(self, request: CertifyRequest, intent: Mapping[str, Any]) -> Located:
@@ -114,40 +170,42 @@ class Certify(Operation[CertifyRequest]):
         return Located(receipt=receipt, absent=receipt is None)
 
     async def observe(self, job: Job) -> Observation:
-        """`POST /get-version/{versionId}`: a POST that only reads (seed page)."""
-        version = (job.receipt or {})["remote_id"]
-        seen = _one(_result(await self.provider.http.call("POST", f"/get-version/{version}")))
+        """Done when word, hash and transaction say so together; failed when `error` has any key (contract 3.3)."""
+        seen = await self._version((job.receipt or {})["remote_id"])
         word = seen.get("status")
         verdict, known = self.provider.words.verdict(word)
         trouble = seen.get("error")
         message = None
-        if trouble:
+        if trouble and isinstance(trouble, dict | list | str):
             verdict, known = Verdict.FAILED, True
-            message = scrub(", ".join(map(str, trouble)) if isinstance(trouble, dict) else trouble)
-            message = f"the version has an error: {message}"
+            names = scrub(", ".join(map(str, trouble))) if isinstance(trouble, dict) else ""
+            message = "the version has an error" + (f" ({names})" if names else "")
         elif verdict is Verdict.SUCCEEDED:
             expected = (job.intent or {})["hash"]
-            if str(seen.get("hash", "")).lower() != expected:
+            digest, transaction = seen.get("hash"), seen.get("transaction_id")
+            if not digest or not isinstance(digest, str):
+                verdict, message = Verdict.RUNNING, "completed, but without its hash yet"
+            elif not _same(digest, expected):
                 verdict, message = Verdict.FAILED, f"certified another hash than {expected}"
-            elif not seen.get("transaction_id"):
+            elif not transaction or not isinstance(transaction, str):
                 verdict, message = Verdict.RUNNING, "completed, but without a transaction yet"
         return Observation(
             verdict,
             word=word if isinstance(word, str) else None,
             known=known,
             message=message,
-            result=self._summary(seen) if verdict is Verdict.SUCCEEDED else {},
+            result=self._summary(seen, job) if verdict is Verdict.SUCCEEDED else {},
             artifacts=self._files() if verdict is Verdict.SUCCEEDED else (),
         )
 
     @staticmethod
-    def _summary(seen: Mapping[str, Any]) -> dict[str, Any]:
+    def _summary(seen: Mapping[str, Any], job: Job) -> dict[str, Any]:
         """What a caller needs of the version; `user` is personal data and stays out."""
         return {
-            "version_id": seen.get("version_id"),
-            "file_id": seen.get("fileId"),
-            "transaction_id": seen.get("transaction_id"),
-            "hash": seen.get("hash"),
+            "version_id": (job.receipt or {})["remote_id"],
+            "file_id": id_text(seen.get("fileId")),
+            "transaction_id": id_text(seen.get("transaction_id")),
+            "hash": (job.intent or {})["hash"],
         }
 
     def _files(self) -> tuple[Artifact, ...]:
@@ -156,22 +214,35 @@ class Certify(Operation[CertifyRequest]):
     @asynccontextmanager
     async def download(self, job: Job, artifact: Artifact) -> AsyncIterator[AsyncIterator[bytes]]:
         """The PDF: its link is asked for at the time of use, it dies after 60 s and is never stored (contract 4)."""
-        version = (job.receipt or {})["remote_id"]
+        version = segment((job.receipt or {})["remote_id"])
+        answer = await self.provider.http.call("POST", f"/get-version/{version}/certificate")
         try:
-            answer = _one(_result(await self.provider.http.call("POST", f"/get-version/{version}/certificate")))
-        except Refused as refused:
+            link = _one(answer).get("certificateLink")
+        except PermanentError as refused:
             # What it answers before the PDF is made is not documented: the deadline ends it, not the first refusal.
             raise Unavailable(f"no certificate yet ({refused})") from None
-        link = answer.get("certificateLink")
         if not isinstance(link, str) or not link:
             raise BadAnswer("the answer names no certificateLink")
         try:
             async with self.provider.http.download(link) as chunks:
                 yield chunks
-        except TransientError:
+        except ForeignHost:
             raise
-        except Refused as refused:
+        except (PermanentError, Unauthorized) as refused:  # a dead link says nothing of our key
             raise Unavailable(f"the certificate's link is dead ({refused})") from None
+
+
+def _receipt(version: str, file: Any) -> dict[str, Any]:
+    return {"remote_id": version, "file_id": id_text(file) or ""}
+
+
+def _revealed(answer: Answer) -> Any:
+    """The version that a refusal as duplicate names, if it names one (contract 8.5)."""
+    try:
+        result = answer.object().get("result")
+    except BadAnswer:
+        return None
+    return result.get("versionId") if isinstance(result, dict) else None
 
 
 class MyIPR(Provider):

@@ -6,22 +6,46 @@ strings and can exceed 64 bits. An `errors` member means failure whatever the HT
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from jobs.artifacts import Artifact
 from jobs.record import Job
-from providers.base import Located, Observation, Operation, Provider, ProviderSettings, Request, Verdict, Words
-from providers.errors import BadAnswer, Busy, NotFound, PermanentError, Refused, Unauthorized, Unavailable, scrub
-from providers.http import Answer
+from providers.base import (
+    Located,
+    Observation,
+    Operation,
+    Provider,
+    ProviderSettings,
+    Request,
+    Verdict,
+    Words,
+    id_text,
+)
+from providers.errors import (
+    BadAnswer,
+    Busy,
+    NotSent,
+    PermanentError,
+    ProviderError,
+    Refused,
+    TransientError,
+    Unauthorized,
+    scrub,
+)
+from providers.http import Answer, problem, retry_after, segment
 
 #: Contract 7. No word of failure is documented; a dismantled line can never bring its files.
 WORDS = Words(succeeded=("ended", "finished", "analyzed"), failed=("deleted",), running=("requested", "started"))
 
 MEDIA_TYPE = "application/vnd.api+json"
+
+#: A file that begins like a JSON object is read so far, in bytes, to see whether it is an error document.
+ERROR_DOCUMENT = 64 * 1024
 
 
 class UniqueTokensSettings(ProviderSettings):
@@ -67,23 +91,13 @@ def _check(answer: Answer) -> dict[str, Any]:
         answer.check()
         return body
     first = errors[0] if isinstance(errors, list) and isinstance(errors[0], dict) else {}
-    try:
-        status = int(first.get("status", answer.status))
-    except (TypeError, ValueError):
-        status = answer.status
+    said = _whole(first.get("status"))
+    status = said if said is not None and 400 <= said < 600 else answer.status
     source = first.get("source")
     parameter = source.get("parameter") if isinstance(source, dict) else None
     words = [scrub(first[name], limit=100) for name in ("title", "detail") if isinstance(first.get(name), str)]
     reason = f"{status}: {'; '.join(words)}" + (f" (parameter: {scrub(parameter, limit=40)})" if parameter else "")
-    if status in (401, 403):
-        raise Unauthorized(reason)
-    if status in (404, 410):
-        raise NotFound(reason)
-    if status in (429, 503):
-        raise Busy(reason)
-    if status >= 500:
-        raise Unavailable(reason)
-    raise Refused(reason, status=status)
+    raise problem(status, reason, wait=retry_after(answer.headers))
 
 
 def _part(body: Mapping[str, Any], *path: str) -> dict[str, Any]:
@@ -126,8 +140,14 @@ class Produce(Operation[ProduceRequest]):
         }
         if request.seed:
             body["meta"] = {"seed": request.seed}
-        line = _part(await self.provider.call("POST", "/api/tokens", json=body), "data").get("id")
-        if not isinstance(line, str) or not line:
+        try:
+            await self.provider.session()
+        except TransientError as error:  # whatever became of the session, the order itself never left
+            if error.may_have_arrived:
+                raise NotSent(f"no session could be opened ({error})", retry_after=error.retry_after) from None
+            raise
+        line = id_text(_part(await self.provider.call("POST", "/api/tokens", json=body), "data").get("id"))
+        if line is None:
             raise BadAnswer("the answer names no data.id")
         return {"remote_id": line}
 
@@ -140,14 +160,14 @@ class Produce(Operation[ProduceRequest]):
                 _part(line, "relationships", "payment", "data").get("ident") == intent["ident"]
                 and attributes.get("alphabet") == intent["alphabet"]
                 and str(attributes.get("digits")) == str(intent["digits"])
-                and isinstance(line.get("id"), str)
+                and (found := id_text(line.get("id"))) is not None
             ):
-                return Located(receipt={"remote_id": line["id"]})
+                return Located(receipt={"remote_id": found})
         return Located()  # the session may not be the one it was sent in, so this proves nothing
 
     async def observe(self, job: Job) -> Observation:
         """The line's record at the milestone we wait for; before it, whatever the service answers (contract 6.4)."""
-        path = f"/api/tokens/{(job.receipt or {})['remote_id']}"
+        path = f"/api/tokens/{segment((job.receipt or {})['remote_id'])}"
         snapshot = bool((job.intent or {}).get("snapshot"))
         if self.provider.settings.poll_at == "milestone":
             try:
@@ -163,31 +183,31 @@ class Produce(Operation[ProduceRequest]):
         word, progress = attributes.get("status"), attributes.get("progress")
         verdict, known = WORDS.verdict(word)
         message = "the line was dismantled" if verdict is Verdict.FAILED else None
-        partial = attributes.get("partial") is True
-        if verdict is Verdict.SUCCEEDED and (
-            not links.get("data") or (snapshot and partial and not links.get("snapshot"))
-        ):
-            verdict = Verdict.RUNNING  # a missing link means "not available yet" (contract 11)
+        # A missing link means "not available yet", but a used-up line never gets a snapshot (contract 11).
+        partial = attributes.get("partial")
+        to_come = snapshot and (partial is True or (partial is not False and word == "ended"))
+        if verdict is Verdict.SUCCEEDED and not (_link(links, "data") and (_link(links, "snapshot") or not to_come)):
+            verdict = Verdict.RUNNING
         files: list[Artifact] = []
         result: dict[str, Any] = {}
         if verdict is Verdict.SUCCEEDED:
-            files.append(self._file("data", body, lines=_whole(attributes.get("size"))))
-            if snapshot and links.get("snapshot"):
+            intent, size = job.intent or {}, _whole(attributes.get("size"))
+            files.append(self._file("data", body, lines=size))
+            if snapshot and _link(links, "snapshot"):
                 files.append(self._file("snapshot", body, lines=None))
-            size = _whole(attributes.get("size"))
             result = {
                 "size": size,
-                "scaled_down": size is not None and size < int((job.intent or {})["size"]),
-                "digits": _whole(attributes.get("digits")),
-                "alphabet": attributes.get("alphabet"),
-                "partial": partial,
-                "available": attributes.get("available"),  # a string: it can exceed 64 bits by far
+                "scaled_down": size is not None and size < int(intent["size"]),
+                "digits": int(intent["digits"]),
+                "alphabet": intent["alphabet"],
+                "partial": partial is True,
+                "available": id_text(attributes.get("available")),  # a string: it can exceed 64 bits by far
             }
         return Observation(
             verdict,
             word=word if isinstance(word, str) else None,
             known=known,
-            progress=progress if isinstance(progress, int) and not isinstance(progress, bool) else None,
+            progress=progress if isinstance(progress, int) and 0 <= progress <= 100 and progress is not True else None,
             message=message,
             result=result,
             artifacts=tuple(files),
@@ -209,18 +229,53 @@ class Produce(Operation[ProduceRequest]):
 
     @asynccontextmanager
     async def download(self, job: Job, artifact: Artifact) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Stream a file. Its content type says JSON whatever it holds (contract 1), so nobody looks at it."""
-        headers = {"Session-Key": await self.provider.session()}
-        async with self.provider.http.download(artifact.link or "", headers=headers) as chunks:
-            yield chunks
+        """Stream a file. Its content type says JSON whatever it holds (contract 1), so only the content tells."""
+        session = await self.provider.session()
+        async with AsyncExitStack() as stack:
+            opened = self.provider.http.download(artifact.link or "", headers={"Session-Key": session})
+            try:
+                chunks = await stack.enter_async_context(opened)
+                head, whole = await _head(chunks)
+                if whole:
+                    _no_errors(head)
+            except Unauthorized as refused:
+                raise await self.provider.refusal(session, refused) from None
+            yield _joined(head, chunks)
+
+
+async def _head(chunks: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+    """The begin of a file; all of it, and true, if it is small and begins like a JSON object."""
+    head = b""
+    async for chunk in chunks:
+        head += chunk
+        if not head.lstrip().startswith(b"{") or len(head) > ERROR_DOCUMENT:
+            return head, False
+    return head, True
+
+
+async def _joined(head: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if head:
+        yield head
+    async for chunk in chunks:
+        yield chunk
+
+
+def _no_errors(content: bytes) -> None:
+    """Refuse a "file" that is an error document, whatever its HTTP code was (contract 8)."""
+    with suppress(BadAnswer):
+        _check(Answer(200, {}, content))
+
+
+def _link(links: Mapping[str, Any], key: str) -> str | None:
+    link = links.get(key)
+    return link if isinstance(link, str) and link else None
 
 
 def _whole(value: Any) -> int | None:
-    """A number that may come as a string of any length."""
-    try:
+    """A whole number that may come as a string of any length."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 4000:
         return int(value)
-    except (TypeError, ValueError):
-        return None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 class UniqueTokens(Provider):
@@ -229,6 +284,10 @@ class UniqueTokens(Provider):
     name: ClassVar[str] = "unique_tokens"
     settings_type = UniqueTokensSettings
     operations = (Produce,)
+
+    def __init__(self, settings: UniqueTokensSettings, notes: Any) -> None:
+        super().__init__(settings, notes)
+        self._opening = asyncio.Lock()
 
     def headers(self) -> dict[str, str]:
         """Both media types, also on calls without a body (contract 1). The keys differ per call."""
@@ -240,17 +299,20 @@ class UniqueTokens(Provider):
         Raises:
             ProviderError: none could be opened; `Unauthorized` if the Api-Key is not accepted.
         """
-        held = self.notes.recall(self.name, "session")
-        if held:
-            return held
-        body = {"data": {"type": "session", "attributes": {}}}
-        opened = _check(await self.http.call("POST", "/api/sessions", json=body, headers={"Api-Key": self.key}))
-        ours = _part(opened, "data").get("id")
-        if not isinstance(ours, str) or not ours:
-            raise BadAnswer("the answer names no session")
-        session = self.notes.remember(self.name, "session", ours)
+        async with self._opening:  # a bundle of jobs opens one session, not one each
+            held = self.notes.recall(self.name, "session")
+            if held:
+                return held
+            body = {"data": {"type": "session", "attributes": {}}}
+            opened = _check(await self.http.call("POST", "/api/sessions", json=body, headers={"Api-Key": self.key}))
+            ours = id_text(_part(opened, "data").get("id"))
+            if ours is None:
+                raise BadAnswer("the answer names no session")
+            session = self.notes.remember(self.name, "session", ours)
         if session != ours:  # another worker was quicker
-            await self.http.call("DELETE", f"/api/sessions/{ours}", headers={"Api-Key": self.key, "Session-Key": ours})
+            keys = {"Api-Key": self.key, "Session-Key": ours}
+            with suppress(ProviderError):
+                await self.http.call("DELETE", f"/api/sessions/{segment(ours)}", headers=keys)
         return session
 
     async def call(self, method: str, path: str, *, json: Any = None) -> dict[str, Any]:
@@ -264,8 +326,21 @@ class UniqueTokens(Provider):
         try:
             return _check(await self.http.call(method, path, json=json, headers={"Session-Key": session}))
         except Unauthorized as refused:
+            raise await self.refusal(session, refused, reading=method == "GET") from None
+
+    async def refusal(self, session: str, refused: Unauthorized, *, reading: bool = True) -> ProviderError:
+        """What a 401 or 403 within a session means: the codes for a strange line and a dead session may be the same.
+
+        The lines belong to their session, so it is given up only if its own list is refused as well.
+        """
+        try:
+            _check(await self.http.call("GET", "/api/tokens", headers={"Session-Key": session}))
+        except Unauthorized:
             self.notes.forget(self.name, "session", session)
-            raise Busy(f"the session is not accepted any more ({refused})", retry_after=1.0) from None
+            return Busy(f"the session is not accepted any more ({refused})", retry_after=1.0)
+        except ProviderError as error:
+            return Busy(f"{refused}; whether the session is alive could not be asked ({error})")
+        return Refused(str(refused), status=403) if reading else refused
 
 
 PROVIDER = UniqueTokens

@@ -14,6 +14,7 @@ redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1])
 redis.call('HINCRBY', KEYS[5], ARGV[3], 1)
 if ARGV[5] ~= '' then
   redis.call('ZADD', KEYS[2], ARGV[5], ARGV[1])
+  redis.call('ZREM', KEYS[6], ARGV[1]) -- of a forgotten job with the same id
 else
   redis.call('ZADD', KEYS[6], ARGV[4] + ARGV[6], ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[6])

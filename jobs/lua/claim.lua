@@ -7,8 +7,8 @@
 local now, lease, size = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
 local rate, in_flight = tonumber(ARGV[6]), tonumber(ARGV[7])
 
--- Forget finished jobs past their retention, a few at a time.
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, 20)) do
+-- Forget finished jobs past their retention: a few at a time, but no fewer than one claim can finish.
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, math.max(20, size))) do
   redis.call('ZREM', KEYS[5], id)
   redis.call('ZREM', KEYS[4], id)
 end

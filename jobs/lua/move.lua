@@ -1,19 +1,19 @@
 -- Write one move: record, wake-up time, event and announcement change together or not at all.
 -- KEYS: job, due, events, counts, done, announcement
 -- ARGV: id, expected state, expected seq, new state, now, due ('' if finished), retention, event ('' if no news),
---       events kept, announcement, its ttl, number of fields to drop, field …, then field, value …
+--       events kept, announcement, its ttl, lease, number of fields to drop, field …, then field, value …
 -- Returns 1, or 0 if somebody else moved the job in between.
 local held = redis.call('HMGET', KEYS[1], 'state', 'seq')
 if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] then return 0 end
 local seq = tostring(ARGV[3] + 1)
-local drops = tonumber(ARGV[12])
+local drops = tonumber(ARGV[13])
 if drops > 0 then
   local names = {}
-  for i = 13, 12 + drops do names[#names + 1] = ARGV[i] end
+  for i = 14, 13 + drops do names[#names + 1] = ARGV[i] end
   redis.call('HDEL', KEYS[1], unpack(names))
 end
-local fields = {'state', ARGV[4], 'seq', seq, 'lease', '0'}
-for i = 13 + drops, #ARGV do fields[#fields + 1] = ARGV[i] end
+local fields = {'state', ARGV[4], 'seq', seq, 'lease', ARGV[12]}
+for i = 14 + drops, #ARGV do fields[#fields + 1] = ARGV[i] end
 redis.call('HSET', KEYS[1], unpack(fields))
 if ARGV[6] ~= '' then
   redis.call('ZADD', KEYS[2], ARGV[6], ARGV[1])

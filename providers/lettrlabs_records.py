@@ -1,0 +1,116 @@
+"""The records of a LettrLabs upload: checked before they are sent (contract lettrlabs 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from pydantic import AwareDatetime, Field, field_serializer, model_validator
+
+from providers.base import Request
+
+Text = str | None
+
+
+class Address(Request):
+    """A postal address; address1, city, state and zipCode together identify a customer (contract 4)."""
+
+    fullAddress: Text = None  # noqa: N815 (the contract's names)
+    address1: Text = None
+    address2: Text = None
+    city: Text = None
+    state: Text = None
+    zipCode: Text = None  # noqa: N815
+    country: Text = None
+
+    def identifies(self) -> bool:
+        """Whether it is complete enough to count as an identifier."""
+        return all((self.address1, self.city, self.state, self.zipCode))
+
+
+def _text(limit: int) -> Any:
+    return Field(None, max_length=limit)
+
+
+class Conversion(Request):
+    """One record (contract 4). At least one identifier, and always a revenue."""
+
+    firstName: Text = _text(255)  # noqa: N815
+    lastName: Text = _text(255)  # noqa: N815
+    fullName: Text = _text(255)  # noqa: N815
+    businessName: Text = _text(255)  # noqa: N815
+    primaryAddress: Address | None = None  # noqa: N815
+    secondaryAddress: Address | None = None  # noqa: N815
+    couponCode: Text = _text(255)  # noqa: N815
+    primaryPhoneNumber: Text = _text(20)  # noqa: N815
+    secondaryPhoneNumber: Text = _text(20)  # noqa: N815
+    primaryEmail: Text = Field(None, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")  # noqa: N815
+    secondaryEmail: Text = Field(None, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")  # noqa: N815
+    revenue: float = Field(ge=0, le=7.9e28)
+    type: Text = None
+    orderId: Text = _text(255)  # noqa: N815
+    storeId: Text = _text(255)  # noqa: N815
+    uniqueId: Text = _text(255)  # noqa: N815
+    crmId: Text = None  # noqa: N815
+    customerId: Text = None  # noqa: N815
+    eventDate: AwareDatetime | None = None  # noqa: N815
+
+    @field_serializer("eventDate")
+    def _utc(self, value: datetime | None) -> str | None:
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value else None
+
+    @model_validator(mode="after")
+    def _identified(self) -> Self:
+        contacts = (
+            self.primaryEmail,
+            self.secondaryEmail,
+            self.primaryPhoneNumber,
+            self.secondaryPhoneNumber,
+            self.couponCode,
+        )
+        addresses = (self.primaryAddress, self.secondaryAddress)
+        if not any(contacts) and not any(address and address.identifies() for address in addresses):
+            raise ValueError(
+                "give at least one identifier: an email, a phone number, a coupon code, or an address with address1, "
+                "city, state and zipCode"
+            )
+        return self
+
+
+class ConvertRequest(Request):
+    """The keyword arguments of `settle.lettrlabs.convert`."""
+
+    conversions: list[Conversion] = Field(min_length=1)
+
+
+class DeleteRequest(Request):
+    """The keyword arguments of `settle.lettrlabs.delete`."""
+
+    id: int = Field(ge=0, strict=True, description="the conversion's id, an integer")
+
+
+def rejected(sent: list[dict[str, Any]], echoed: list[Any]) -> list[int] | None:
+    """The positions of the records that an answer leaves out; none if that cannot be told.
+
+    An answer repeats what it took, in order (contract 4), perhaps cut or written in another way: the caller's own
+    names for a record are compared, and without one its contacts.
+
+    Args:
+        sent: the records as they were sent.
+        echoed: those of the answer.
+    """
+    missing: list[int] = []
+    waiting = [entry for entry in echoed if isinstance(entry, dict)]
+    for position, record in enumerate(sent):
+        if waiting and _alike(record, waiting[0]):
+            waiting.pop(0)
+        else:
+            missing.append(position)
+    return None if waiting else missing
+
+
+def _alike(record: Mapping[str, Any], echo: Mapping[str, Any]) -> bool:
+    names = [name for name in ("uniqueId", "orderId", "crmId") if record.get(name)]
+    names = names or ["primaryEmail", "primaryPhoneNumber", "couponCode", "secondaryEmail", "secondaryPhoneNumber"]
+    return all(record.get(name) == echo.get(name) for name in names)

@@ -65,6 +65,7 @@ class CoreSettings(BaseSettings):
     visibility_timeout: float = Field(900.0, gt=0, description="after it the broker delivers a message again")
     retention: float = Field(7 * 86400.0, gt=0, description="a finished job and its result are kept so long")
     events_kept: int = Field(100_000, ge=1000, description="about so many events per provider")
+    fail_point: str | None = Field(None, description="for the fault tests: where a worker dies, see config/fail_points")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @model_validator(mode="after")

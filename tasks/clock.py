@@ -15,6 +15,7 @@ from celery import bootsteps, current_app
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from config.fail_points import reach
 from config.runtime import Runtime
 from config.settings import settings
 from jobs.ledger import Bundle, Claim
@@ -55,6 +56,7 @@ def tick(run: Runtime, providers: Sequence[str]) -> float:
     for provider in providers:
         bundle = run.ledger.claim(provider, run.settings.claim_limits(provider))
         if bundle.claims:
+            reach(run.settings, "clock.after_claim")
             _publish(run, provider, bundle)
         if bundle.wait is not None:
             wait = min(wait, bundle.wait)

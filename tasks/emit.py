@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import Task, shared_task
 
+from config.fail_points import reach
 from config.runtime import runtime
 from jobs.states import JobState
 from tasks.stage import begin, break_chain, conclude
@@ -14,7 +15,9 @@ def emit(self: Task, job_id: str, seq: int | None = None) -> str:
     """Finish one job whose files are verified."""
     run = runtime()
     for job in begin(run, [job_id], [seq] if seq is not None else None, (JobState.EMITTING,)):
+        reach(run.settings, "emit.before_write")
         conclude(run, self, [job.to(JobState.SUCCEEDED, now=run.clock.now(), attempts=0)])
+        reach(run.settings, "emit.after_write")
         return "succeeded"
     break_chain(self)
     return "nothing to do"

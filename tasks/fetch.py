@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from celery import Task, shared_task
 
+from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.artifacts import Artifact, Inspector
 from jobs.errors import ArtifactError, ConfigurationError, SettleError, SizeMismatch
@@ -28,6 +29,7 @@ def fetch(self: Task, job_id: str, seq: int | None = None) -> str:
     run = runtime()
     for job in begin(run, [job_id], [seq] if seq is not None else None, (JobState.FETCHING,)):
         move, answer = run.loop.run(_fetch(run, job))
+        reach(run.settings, "fetch.after_store")
         if conclude(run, self, [move]) and move.after.state is JobState.VERIFYING:
             gate.mind(run, job.provider, [answer])
             return f"{len(move.after.artifacts)} file(s)"
@@ -82,6 +84,7 @@ async def _fetch_one(run: Runtime, job: Job, artifact: Artifact) -> Artifact:
                 if inspector.size > limit:
                     raise SizeMismatch(artifact.name, f"at most {limit} bytes", f"at least {inspector.size}")
                 out.write(chunk)
+                reach(run.settings, "fetch.midway")
         rule = inspector.matching_rule()
     return replace(
         artifact,

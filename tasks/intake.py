@@ -15,6 +15,7 @@ from celery.exceptions import Ignore
 from celery.worker.request import Request as CeleryRequest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError, InvalidJob
 from jobs.ledger import Acceptance
@@ -148,7 +149,9 @@ def accept(
     except InvalidJob as error:  # an id that cannot even stand in a key
         logger.error("trigger_refused", extra={"fields": {"workflow": workflow, "reason": str(error)}})
         raise Ignore(str(error)) from None
+    reach(run.settings, "intake.before_accept")
     answer = run.ledger.accept(job, announce.announcement(job))
+    reach(run.settings, "intake.after_accept")
     fields = {"job_id": job.id, "workflow": workflow, "answer": answer.value}
     if answer is Acceptance.CONFLICT:
         logger.error("trigger_refused", extra={"fields": {**fields, "reason": "the id belongs to another request"}})

@@ -12,6 +12,7 @@ from typing import Any
 
 from celery import Task, shared_task
 
+from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError
 from jobs.policy import PollPolicy, backoff, countdown
@@ -35,11 +36,14 @@ def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str |
     jobs = begin(run, job_ids, seqs, (JobState.POLLING,))
     if jobs:
         answers = run.loop.run(_observe_all(run, jobs))
+        reach(run.settings, "poll.after_answer")
         now = run.clock.now()
         policy = run.settings.providers()[jobs[0].provider].poll_policy()
         lease = run.settings.lease
         moves = [after_poll(job, answer, now, policy, lease) for job, answer in zip(jobs, answers, strict=True)]
-        for job in conclude(run, self, moves):
+        written = conclude(run, self, moves)
+        reach(run.settings, "poll.after_write")
+        for job in written:
             if job.state is JobState.FETCHING:
                 WORKFLOWS[job.workflow].rest(job.id, "settle.fetch").apply_async(root_id=job.id, parent_id=job.id)
         gate.mind(run, jobs[0].provider, answers)

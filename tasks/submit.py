@@ -15,6 +15,7 @@ from typing import Any
 from celery import Task, shared_task
 from pydantic import ValidationError
 
+from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError
 from jobs.policy import backoff, countdown
@@ -44,8 +45,14 @@ def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str
         asked = [job for job in jobs if job.state is not JobState.ACCEPTED]
         ready = _ready(run, self, [job for job in jobs if job.state is JobState.ACCEPTED])
         ready += _settle_doubts(run, self, asked)
+        if ready:
+            reach(run.settings, "submit.after_intent")
         answers = run.loop.run(_send_all(run, ready))
+        if answers:
+            reach(run.settings, "submit.after_post")
         conclude(run, self, [_after_sending(run, job, answer) for job, answer in zip(ready, answers, strict=True)])
+        if answers:
+            reach(run.settings, "submit.after_receipt")
         gate.mind(run, jobs[0].provider, answers)
         if bundle:
             run.ledger.close_bundle(jobs[0].provider, bundle)

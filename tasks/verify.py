@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from celery import Task, shared_task
 
+from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.artifacts import Artifact, Inspector, Verification
 from jobs.errors import ArtifactError, DigestMismatch
@@ -21,6 +22,7 @@ def verify(self: Task, job_id: str, seq: int | None = None) -> str:
     run = runtime()
     for job in begin(run, [job_id], [seq] if seq is not None else None, (JobState.VERIFYING,)):
         move = _verify(run, job)
+        reach(run.settings, "verify.after_read")
         if conclude(run, self, [move]) and move.after.state is JobState.EMITTING:
             return ", ".join(f"{artifact.name} {artifact.verification}" for artifact in move.after.artifacts)
         break_chain(self)

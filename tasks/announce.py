@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from celery import current_app, states
+from celery import Celery, Task, states
 from kombu.exceptions import OperationalError
 
 from jobs.errors import JobCancelled, JobExpired, JobFailed, JobUnsuccessful
@@ -30,42 +30,58 @@ def reason(job: Job) -> str:
     return f"{job.workflow} {job.id}: {job.failure.message}{remedy}"
 
 
-def announcement(job: Job) -> Announcement:
-    """The job as the result of the Celery task with its id, in the form that Celery's Redis backend reads."""
-    backend = current_app.backend
-    status: str
-    result: Any
-    if job.state is JobState.SUCCEEDED:
-        status, result = states.SUCCESS, job.outcome()
-    elif job.finished:
-        status, result = states.FAILURE, backend.prepare_exception(_RAISED[job.state](reason(job)), "json")
-    else:
-        status, result = job.state.value.upper(), job.outcome()
-    meta = {
-        "status": status,
-        "result": result,
-        "traceback": None,
-        "children": [],
-        "date_done": current_app.now().isoformat() if job.finished else None,
-        "task_id": job.id,
-    }
-    key = backend.get_key_for_task(job.id)  # type: ignore[attr-defined]
-    return Announcement(
-        key=key.decode() if isinstance(key, bytes) else str(key),
-        value=str(backend.encode(meta)),
-        ttl=int(current_app.conf.result_expires),
-    )
+class Announcer:
+    """Tells who waits, in the name of one worker. May be used from any thread of it.
 
+    Args:
+        app: the application; its result backend is where callers look.
+        hostname: the worker, as Flower knows it.
+    """
 
-def to_flower(jobs: Iterable[Job], *, hostname: str) -> None:
-    """Send the task events of jobs that moved. An event that cannot be sent is no reason to stop a job."""
-    try:
-        with current_app.events.default_dispatcher(hostname=hostname) as dispatcher:
-            for job in jobs:
-                kind, fields = _event(job)
-                dispatcher.send(kind, uuid=job.id, root_id=job.id, **fields)
-    except (OperationalError, OSError) as error:
-        logger.warning("flower_not_told", extra={"fields": {"error": type(error).__name__}})
+    def __init__(self, app: Celery, hostname: str | None) -> None:
+        self._app = app
+        self._hostname = str(hostname)
+
+    @classmethod
+    def of(cls, task: Task) -> Announcer:
+        """In the name of the worker that runs this task."""
+        return cls(task.app, task.request.hostname)
+
+    def announcement(self, job: Job) -> Announcement:
+        """The job as the result of the Celery task with its id, in the form that Celery's Redis backend reads."""
+        backend: Any = self._app.backend
+        status: str
+        result: Any
+        if job.state is JobState.SUCCEEDED:
+            status, result = states.SUCCESS, job.outcome()
+        elif job.finished:
+            status, result = states.FAILURE, backend.prepare_exception(_RAISED[job.state](reason(job)), "json")
+        else:
+            status, result = job.state.value.upper(), job.outcome()
+        meta = {
+            "status": status,
+            "result": result,
+            "traceback": None,
+            "children": [],
+            "date_done": self._app.now().isoformat() if job.finished else None,
+            "task_id": job.id,
+        }
+        key = backend.get_key_for_task(job.id)
+        return Announcement(
+            key=key.decode() if isinstance(key, bytes) else str(key),
+            value=str(backend.encode(meta)),
+            ttl=int(self._app.conf.result_expires),
+        )
+
+    def to_flower(self, jobs: Iterable[Job]) -> None:
+        """Send the task events of jobs that moved. An event that cannot be sent is no reason to stop a job."""
+        try:
+            with self._app.events.default_dispatcher(hostname=self._hostname) as dispatcher:
+                for job in jobs:
+                    kind, fields = _event(job)
+                    dispatcher.send(kind, uuid=job.id, root_id=job.id, **fields)
+        except (OperationalError, OSError) as error:
+            logger.warning("flower_not_told", extra={"fields": {"error": type(error).__name__}})
 
 
 def _event(job: Job) -> tuple[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from celery import Task, shared_task
 from config.fail_points import reach
 from config.runtime import runtime
 from jobs.states import JobState
+from tasks.announce import Announcer
 from tasks.stage import begin, break_chain, conclude
 
 
@@ -16,7 +17,7 @@ def emit(self: Task, job_id: str, seq: int | None = None) -> str:
     run = runtime()
     for job in begin(run, [job_id], [seq] if seq is not None else None, (JobState.EMITTING,)):
         reach(run.settings, "emit.before_write")
-        conclude(run, self, [job.to(JobState.SUCCEEDED, now=run.clock.now(), attempts=0)])
+        conclude(run, [job.to(JobState.SUCCEEDED, now=run.clock.now(), attempts=0)], Announcer.of(self))
         reach(run.settings, "emit.after_write")
         return "succeeded"
     break_chain(self)

@@ -18,6 +18,7 @@ from jobs.record import Failure, Job, Move
 from jobs.states import JobState
 from providers.errors import PermanentError, ProviderError
 from tasks import gate
+from tasks.announce import Announcer
 from tasks.stage import begin, break_chain, conclude, fail
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def fetch(self: Task, job_id: str, seq: int | None = None) -> str:
     for job in begin(run, [job_id], [seq] if seq is not None else None, (JobState.FETCHING,)):
         move, answer = run.loop.run(_fetch(run, job))
         reach(run.settings, "fetch.after_store")
-        if conclude(run, self, [move]) and move.after.state is JobState.VERIFYING:
+        if conclude(run, [move], Announcer.of(self)) and move.after.state is JobState.VERIFYING:
             gate.mind(run, job.provider, [answer])
             return f"{len(move.after.artifacts)} file(s)"
         gate.mind(run, job.provider, [answer])

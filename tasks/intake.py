@@ -21,7 +21,7 @@ from jobs.errors import ConfigurationError, InvalidJob
 from jobs.ledger import Acceptance
 from jobs.record import Failure, Job, check_job_id, digest_of
 from jobs.states import JobState
-from tasks import announce
+from tasks.announce import Announcer
 
 logger = logging.getLogger(__name__)
 
@@ -143,14 +143,14 @@ def accept(
     Raises:
         Ignore: always, so that Celery stores nothing in the job's name.
     """
-    run = runtime()
+    run, announcer = runtime(), Announcer.of(task)
     try:
         job = new_job(run, str(task.request.id), workflow, request, args, kwargs)
     except InvalidJob as error:  # an id that cannot even stand in a key
         logger.error("trigger_refused", extra={"fields": {"workflow": workflow, "reason": str(error)}})
         raise Ignore(str(error)) from None
     reach(run.settings, "intake.before_accept")
-    answer = run.ledger.accept(job, announce.announcement(job))
+    answer = run.ledger.accept(job, announcer.announcement(job))
     reach(run.settings, "intake.after_accept")
     fields = {"job_id": job.id, "workflow": workflow, "answer": answer.value}
     if answer is Acceptance.CONFLICT:
@@ -158,5 +158,5 @@ def accept(
         raise Ignore("the id belongs to another request")
     logger.info("trigger_accepted", extra={"fields": fields})
     held = job if answer is Acceptance.CREATED else run.ledger.get(job.id)
-    announce.to_flower([held], hostname=str(task.request.hostname))
+    announcer.to_flower([held])
     raise Ignore("the job stays open until it ends")

@@ -21,6 +21,7 @@ from jobs.states import JobState
 from providers.base import Observation, Verdict
 from providers.errors import Busy, LostAnswer, ProviderError
 from tasks import gate
+from tasks.announce import Announcer
 from tasks.stage import begin, conclude, expire
 from tasks.ways import WORKFLOWS
 
@@ -41,7 +42,7 @@ def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str |
         policy = run.settings.providers()[jobs[0].provider].poll_policy()
         lease = run.settings.lease
         moves = [after_poll(job, answer, now, policy, lease) for job, answer in zip(jobs, answers, strict=True)]
-        written = conclude(run, self, moves)
+        written = conclude(run, moves, Announcer.of(self))
         reach(run.settings, "poll.after_write")
         for job in written:
             if job.state is JobState.FETCHING:

@@ -12,7 +12,7 @@ from config.runtime import Runtime
 from jobs.errors import JobNotFound
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState
-from tasks import announce
+from tasks.announce import Announcer
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +37,9 @@ def begin(run: Runtime, job_ids: Sequence[str], seqs: Sequence[int] | None, stat
     return run.ledger.begin(provider, zip(job_ids, claims, strict=True), states, run.settings.lease)
 
 
-def conclude(run: Runtime, task: Task, moves: Sequence[Move]) -> list[Job]:
+def conclude(run: Runtime, moves: Sequence[Move], announcer: Announcer) -> list[Job]:
     """Write moves, each with its announcement, and tell Flower. Returns the jobs whose move was ours to make."""
-    told = [move.announced(announce.announcement(move.after)) if move.news else move for move in moves]
+    told = [move.announced(announcer.announcement(move.after)) if move.news else move for move in moves]
     written = run.ledger.write(told)
     changed = []
     for move, job in zip(moves, written, strict=True):
@@ -49,7 +49,7 @@ def conclude(run: Runtime, task: Task, moves: Sequence[Move]) -> list[Job]:
             changed.append(job)
             logger.info("job_moved", extra={"fields": _fields(move.before, job)})
     if changed:
-        announce.to_flower(changed, hostname=str(task.request.hostname))
+        announcer.to_flower(changed)
     return [job for job in written if job is not None]
 
 

@@ -24,6 +24,7 @@ from jobs.states import JobState
 from providers.base import Located, Operation
 from providers.errors import LostAnswer, PermanentError, ProviderError, TransientError
 from tasks import gate
+from tasks.announce import Announcer
 from tasks.intake import problems
 from tasks.stage import begin, conclude, expire, fail
 
@@ -38,21 +39,16 @@ _DOUBT_CAP = 900.0
 @shared_task(name="settle.submit", bind=True, ignore_result=True)
 def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str | None = None) -> str:
     """Submit jobs of one provider; those in doubt are asked for instead."""
-    run = runtime()
+    run, announcer = runtime(), Announcer.of(self)
     states = (JobState.ACCEPTED, JobState.SUBMITTING, JobState.IN_DOUBT)
     jobs = begin(run, job_ids, seqs, states)
     if jobs:
         asked = [job for job in jobs if job.state is not JobState.ACCEPTED]
-        ready = _ready(run, self, [job for job in jobs if job.state is JobState.ACCEPTED])
-        ready += _settle_doubts(run, self, asked)
+        ready = _ready(run, announcer, [job for job in jobs if job.state is JobState.ACCEPTED])
+        ready += _settle_doubts(run, announcer, asked)
         if ready:
             reach(run.settings, "submit.after_intent")
-        answers = run.loop.run(_send_all(run, ready))
-        if answers:
-            reach(run.settings, "submit.after_post")
-        conclude(run, self, [_after_sending(run, job, answer) for job, answer in zip(ready, answers, strict=True)])
-        if answers:
-            reach(run.settings, "submit.after_receipt")
+        answers = run.loop.run(_send_all(run, ready, announcer))
         gate.mind(run, jobs[0].provider, answers)
         if bundle:
             run.ledger.close_bundle(jobs[0].provider, bundle)
@@ -67,7 +63,7 @@ def _request(operation: Operation[Any], job: Job) -> Any:
     return operation.request.model_validate(dict(job.request or {}))
 
 
-def _ready(run: Runtime, task: Task, jobs: list[Job]) -> list[Job]:
+def _ready(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[Job]:
     """Write the intents. Only whoever wins this move may send."""
     now = run.clock.now()
     moves: list[Move] = []
@@ -87,10 +83,10 @@ def _ready(run: Runtime, task: Task, jobs: list[Job]) -> list[Job]:
             moves.append(fail(job, now, "invalid", problems(error)))
             continue
         moves.append(job.to(JobState.SUBMITTING, now=now, due_at=now + run.settings.lease, intent=intent))
-    return [job for job in conclude(run, task, moves) if job.state is JobState.SUBMITTING]
+    return [job for job in conclude(run, moves, announcer) if job.state is JobState.SUBMITTING]
 
 
-def _settle_doubts(run: Runtime, task: Task, jobs: list[Job]) -> list[Job]:
+def _settle_doubts(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[Job]:
     """Ask the provider for jobs in doubt. Returns those it certainly has not, ready to be sent."""
     if not jobs:
         return []
@@ -100,11 +96,11 @@ def _settle_doubts(run: Runtime, task: Task, jobs: list[Job]) -> list[Job]:
         for job in jobs
         if job.state is JobState.SUBMITTING
     ]
-    doubtful = [job for job in jobs if job.state is JobState.IN_DOUBT] + conclude(run, task, crashed)
+    doubtful = [job for job in jobs if job.state is JobState.IN_DOUBT] + conclude(run, crashed, announcer)
     # Whoever reads the ledger in between sees the job held: `conclude` set its wake-up a lease ahead.
     answers = run.loop.run(_ask_all(run, doubtful))
     moves = [_after_asking(run, job, answer) for job, answer in zip(doubtful, answers, strict=True)]
-    return [job for job in conclude(run, task, moves) if job.state is JobState.SUBMITTING]
+    return [job for job in conclude(run, moves, announcer) if job.state is JobState.SUBMITTING]
 
 
 _DOUBT = Failure(
@@ -142,8 +138,17 @@ def _after_asking(run: Runtime, job: Job, answer: Located | Exception) -> Move:
     return job.stay(due_at=min(now + wait, job.deadline_at), now=now, failure=_DOUBT, attempts=job.attempts + 1)
 
 
-async def _send_all(run: Runtime, jobs: list[Job]) -> list[Receipt | ProviderError]:
-    return await asyncio.gather(*(_send(run, job) for job in jobs))
+async def _send_all(run: Runtime, jobs: list[Job], announcer: Announcer) -> list[Receipt | ProviderError]:
+    async def settle(job: Job) -> Receipt | ProviderError:
+        answer = await _send(run, job)
+        reach(run.settings, "submit.after_post")
+        move = _after_error(run, job, answer) if isinstance(answer, ProviderError) else _submitted(run, job, answer)
+        # Each receipt at once: a slow neighbour in the bundle must not widen the window in which a crash means doubt.
+        await asyncio.to_thread(conclude, run, [move], announcer)
+        reach(run.settings, "submit.after_receipt")
+        return answer
+
+    return await asyncio.gather(*map(settle, jobs))
 
 
 async def _send(run: Runtime, job: Job) -> Receipt | ProviderError:
@@ -159,10 +164,6 @@ async def _send(run: Runtime, job: Job) -> Receipt | ProviderError:
     except Exception as error:  # a defect of ours: what was sent is unknown, so the provider is asked
         logger.exception("submit_failed", extra={"fields": {"job_id": job.id}})
         return LostAnswer(f"the submission broke ({type(error).__name__})")
-
-
-def _after_sending(run: Runtime, job: Job, answer: Receipt | ProviderError) -> Move:
-    return _after_error(run, job, answer) if isinstance(answer, ProviderError) else _submitted(run, job, answer)
 
 
 def _submitted(run: Runtime, job: Job, receipt: Receipt) -> Move:

@@ -13,6 +13,7 @@ from jobs.errors import ArtifactError, DigestMismatch
 from jobs.policy import backoff
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState
+from tasks.announce import Announcer
 from tasks.stage import begin, break_chain, conclude, fail
 
 
@@ -23,7 +24,7 @@ def verify(self: Task, job_id: str, seq: int | None = None) -> str:
     for job in begin(run, [job_id], [seq] if seq is not None else None, (JobState.VERIFYING,)):
         move = _verify(run, job)
         reach(run.settings, "verify.after_read")
-        if conclude(run, self, [move]) and move.after.state is JobState.EMITTING:
+        if conclude(run, [move], Announcer.of(self)) and move.after.state is JobState.EMITTING:
             return ", ".join(f"{artifact.name} {artifact.verification}" for artifact in move.after.artifacts)
         break_chain(self)
         return str(move.after.state)

@@ -1,0 +1,121 @@
+"""The house has one direction: each package knows those below it and none above."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+#: From the ground up.
+ORDER = ("jobs", "providers", "config", "tasks", "workflows")
+PACKAGES = (*ORDER, "simulator")
+MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+#: It wires, and names the packages whose modules Celery loads; nothing of theirs.
+WIRING = Path("config/celery_app.py")
+#: What a job is does not depend on how it is woken or how a provider is called.
+FORBIDDEN_BELOW = {"celery", "kombu", "billiard", "flower", "httpx", "httpx_aiohttp", "aiohttp", "requests", "urllib3"}
+
+
+def imported(source: str, module: Path) -> Iterator[str]:
+    """The full names of all that a module imports, at any depth of its code."""
+    package = module.parent.parts
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            origin = ".".join(part for part in (base, node.module or "") if part)
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in {
+            "__import__",
+            "importlib.import_module",
+            "import_module",
+        }:
+            name = node.args[0] if node.args else None
+            yield str(name.value) if isinstance(name, ast.Constant) else ""
+
+
+def may_import(package: str) -> set[str]:
+    """The packages of ours that a package may know."""
+    if package == "simulator":
+        return {"simulator"}
+    below = set(ORDER[: ORDER.index(package) + 1])
+    return below | {"simulator"} if package == "workflows" else below
+
+
+def violations(source: str, module: Path) -> list[str]:
+    """What a module imports although it must not."""
+    allowed = may_import(module.parts[0])
+    found = []
+    for name in imported(source, module):
+        package = name.partition(".")[0]
+        if package in PACKAGES and package not in allowed and not (module == WIRING and name in ("tasks", "workflows")):
+            found.append(name)
+        if module.parts[0] == "jobs" and package in FORBIDDEN_BELOW:
+            found.append(name)
+    return found
+
+
+def test_there_are_modules_to_look_at() -> None:
+    """Every package of the house is looked at."""
+    assert {module.parts[0] for module in MODULES} == set(PACKAGES)
+    assert WIRING in MODULES
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_imports_run_one_way(module: Path) -> None:
+    """Each module imports its own package and those below it; the simulator stands alone."""
+    assert violations((ROOT / module).read_text(), module) == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_only_the_settings_read_the_environment(module: Path) -> None:
+    """One module reads the environment, so that one page can document it."""
+    reads = re.findall(r"\b(?:environ|environb|getenv|getenvb|putenv)\b", (ROOT / module).read_text())
+    assert not reads or module == Path("config/settings.py")
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("jobs/x.py", "import celery"),
+        ("jobs/x.py", "from httpx import Client"),
+        ("jobs/x.py", "from providers.base import Provider"),
+        ("jobs/x.py", "def f():\n    import tasks.poll"),
+        ("jobs/x.py", "if TYPE_CHECKING:\n    from config import settings"),
+        ("providers/x.py", "from config.settings import settings"),
+        ("providers/x.py", "class A:\n    def f(self):\n        from tasks import poll"),
+        ("config/x.py", "import tasks"),
+        ("config/celery_app.py", "from tasks import poll"),
+        ("config/celery_app.py", "import tasks.poll"),
+        ("config/celery_app.py", "import simulator"),
+        ("tasks/x.py", "from workflows.myipr import certify"),
+        ("tasks/x.py", "import simulator"),
+        ("tasks/x.py", "importlib.import_module('workflows')"),
+        ("simulator/x.py", "from jobs.clock import Clock"),
+        ("simulator/sub/x.py", "import workflows"),
+    ],
+)
+def test_a_wrong_import_is_noticed(module: str, source: str) -> None:
+    """The rule above can fail."""
+    assert len(violations(source, Path(module))) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("jobs/x.py", "from jobs.states import JobState\nimport redis"),
+        ("jobs/x.py", "from . import states\nfrom .states import JobState"),
+        ("simulator/sub/x.py", "from ..world import World"),
+        ("tasks/x.py", "from config.runtime import runtime\nfrom jobs.record import Job\nimport celery"),
+        ("config/celery_app.py", "import tasks\nimport workflows"),
+        ("workflows/x.py", "def demo():\n    from simulator import running"),
+    ],
+)
+def test_a_right_import_is_left_alone(module: str, source: str) -> None:
+    """The rule above does not cry for nothing."""
+    assert violations(source, Path(module)) == []

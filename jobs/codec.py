@@ -14,7 +14,7 @@ from jobs.artifacts import Artifact
 from jobs.errors import SettleError
 from jobs.ledger import Event
 from jobs.record import RECORD_VERSION, Failure, Job, Move
-from jobs.states import JobState
+from jobs.states import JobState, Wish
 
 
 def dump(value: Any) -> str:
@@ -52,6 +52,7 @@ def to_fields(job: Job) -> dict[str, str]:
         "artifacts": dump([artifact.to_json() for artifact in job.artifacts]) if job.artifacts else "",
         "result": dump(job.result) if job.result is not None else "",
         "failure": dump(asdict(job.failure)) if job.failure else "",
+        "wish": job.wish.value if job.wish else "",
     }
     return {key: value for key, value in fields.items() if value}
 
@@ -97,6 +98,7 @@ def from_fields(job_id: str, fields: Mapping[str, str], due_at: float | None = N
         artifacts=tuple(Artifact.from_json(raw) for raw in part("artifacts") or ()),
         result=part("result"),
         failure=Failure(**failure) if failure else None,
+        wish=Wish(fields["wish"]) if "wish" in fields else None,
         due_at=due_at,
     )
 

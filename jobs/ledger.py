@@ -5,7 +5,7 @@ Invariants, each with a property test:
 1. Every unfinished job has exactly one wake-up time.
 2. Every move is compare-and-set on (state, seq): whoever lost its claim cannot write.
 3. Every move appends one event; the history of a job can be rebuilt from the events alone.
-4. A finished job never moves again.
+4. A finished job never moves again, unless a person reopens it.
 
 `RedisLedger` keeps it in Redis; `MemoryLedger` is the double for unit tests. Both pass one suite.
 """
@@ -139,6 +139,10 @@ class Ledger(Protocol):
 
     def unpause(self, provider: str) -> None:
         """The provider answers again: forget the failures in a row."""
+        ...
+
+    def open_gate(self, provider: str) -> None:
+        """Open the provider's gate at once, whatever closed it."""
         ...
 
     def paused_until(self, provider: str) -> float:

@@ -89,6 +89,7 @@ class MemoryLedger:
     def _schedule(self, shelf: _Shelf, job: Job) -> None:
         if job.due_at is not None:
             shelf.due[job.id] = codec.millis(job.due_at)
+            shelf.done.pop(job.id, None)  # reopened by a person
         else:
             shelf.due.pop(job.id, None)
             shelf.done[job.id] = self._now() + self._retention
@@ -231,15 +232,19 @@ class MemoryLedger:
     def pause(self, provider: str, seconds: float | None = None) -> float:
         """Close the provider's gate; without `seconds` longer with every call in a row. Returns until when."""
         shelf = self._shelves[provider]
-        shelf.failures += 1
+        shelf.failures += 0 if shelf.paused_until > self._now() else 1
         shortest, longest = self._pause_limits
-        pause = seconds if seconds is not None else min(shortest * 2 ** min(shelf.failures - 1, 20), longest)
+        pause = seconds if seconds is not None else min(shortest * 2 ** max(min(shelf.failures - 1, 20), 0), longest)
         shelf.paused_until = max(self._now() + codec.millis(pause), shelf.paused_until)
         return shelf.paused_until / 1000
 
     def unpause(self, provider: str) -> None:
         """The provider answers again: forget the failures in a row."""
         self._shelves[provider].failures = 0
+
+    def open_gate(self, provider: str) -> None:
+        """Open the provider's gate at once, whatever closed it."""
+        self._shelves[provider].paused_until = self._shelves[provider].failures = 0
 
     def paused_until(self, provider: str) -> float:
         """When the provider's gate opens; 0 if it is open."""

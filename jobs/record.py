@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from jobs.artifacts import Artifact
-from jobs.errors import InvalidJob
-from jobs.states import TERMINAL, JobState, check_move
+from jobs.errors import IllegalMove, InvalidJob
+from jobs.states import REOPENINGS, TERMINAL, JobState, Wish, check_move
 
 #: The version of the stored record. A reader accepts every version up to its own.
 RECORD_VERSION = 1
@@ -80,6 +80,7 @@ class Job:
     artifacts: tuple[Artifact, ...] = ()
     result: Mapping[str, Any] | None = None  #: what the provider said of a job that succeeded
     failure: Failure | None = None  #: why it ended, or what is wrong at the moment
+    wish: Wish | None = None  #: what a person wants of it
     due_at: float | None = None  #: its wake-up time; none once it is finished
 
     @property
@@ -104,6 +105,8 @@ class Job:
         if (due_at is None) != (state in TERMINAL):
             raise ValueError(f"{state}: every unfinished job has exactly one wake-up time, a finished one none")
         changes.setdefault("failure", None)
+        if state in TERMINAL:
+            changes["wish"] = None
         after = replace(self, state=state, due_at=due_at, updated_at=now, **changes)
         return Move(before=self, after=after, news=True)
 
@@ -117,13 +120,25 @@ class Job:
         """
         check_move(self.state, self.state)
         after = replace(self, due_at=due_at, updated_at=now, **changes)
-        news = (after.word, after.progress, after.message, after.failure) != (
+        news = (after.word, after.progress, after.message, after.failure, after.wish) != (
             self.word,
             self.progress,
             self.message,
             self.failure,
+            self.wish,
         )
         return Move(before=self, after=after, news=news)
+
+    def reopen(self, state: JobState, *, due_at: float, now: float, **changes: Any) -> Move:
+        """The move by which a person brings a finished job back. No stage ever makes it.
+
+        Raises:
+            IllegalMove: a job in this state cannot be reopened there.
+        """
+        if state not in REOPENINGS.get(self.state, frozenset()):
+            raise IllegalMove(f"{self.state} -> {state} is not an allowed reopening")
+        after = replace(self, state=state, due_at=due_at, updated_at=now, failure=None, attempts=0, **changes)
+        return Move(before=self, after=after, news=True)
 
     def outcome(self) -> dict[str, Any]:
         """What callers see of the job: plain JSON types, nothing secret, nothing personal."""
@@ -136,6 +151,7 @@ class Job:
             "status_word": self.word,
             "progress": self.progress,
             "message": self.message,
+            "wish": self.wish.value if self.wish else None,
             "polls": self.polls,
             "tags": dict(self.tags),
             "created_at": _stored_time(self.created_at),

@@ -6,6 +6,7 @@ Works with Redis 6.2 or later, and Valkey.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -16,10 +17,12 @@ from redis import Redis
 
 from jobs import codec
 from jobs.clock import Clock, SystemClock
-from jobs.errors import JobNotFound
+from jobs.errors import JobNotFound, SettleError
 from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event
 from jobs.record import Announcement, Job, Move
 from jobs.states import IN_HAND, TERMINAL, JobState
+
+logger = logging.getLogger(__name__)
 
 
 class RedisLedger:
@@ -186,9 +189,13 @@ class RedisLedger:
             ],
         )
         due = (now + length) / 1000
-        return [
-            codec.from_fields(job_id, dict(zip(pairs[::2], pairs[1::2], strict=True)), due) for job_id, pairs in answer
-        ]
+        begun = []
+        for job_id, pairs in answer:
+            try:
+                begun.append(codec.from_fields(job_id, dict(zip(pairs[::2], pairs[1::2], strict=True)), due))
+            except SettleError as error:  # written by a newer version: its workers take it when our lease is over
+                logger.warning("record_too_new", extra={"fields": {"job_id": job_id, "reason": str(error)}})
+        return begun
 
     def renew(self, job: Job, lease: float) -> bool:
         """Hold a job for another lease; false if it was lost to somebody else."""
@@ -215,6 +222,9 @@ class RedisLedger:
             for job_id in ended:
                 pipe.pexpire(self._owner(job_id), self._retention)
             pipe.execute()
+        for move, job in zip(moves, written, strict=True):
+            if job is not None and move.before.finished and not job.finished:  # reopened by a person
+                self._redis.persist(self._owner(job.id))
         return written
 
     def _add_move(self, pipe: Any, move: Move) -> None:
@@ -272,6 +282,10 @@ class RedisLedger:
     def unpause(self, provider: str) -> None:
         """The provider answers again: forget the failures in a row."""
         self._redis.hdel(self._key(provider, "gate"), "failures")
+
+    def open_gate(self, provider: str) -> None:
+        """Open the provider's gate at once, whatever closed it."""
+        self._redis.hdel(self._key(provider, "gate"), "paused_until", "failures")
 
     def paused_until(self, provider: str) -> float:
         """When the provider's gate opens; 0 if it is open."""

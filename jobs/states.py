@@ -71,6 +71,20 @@ MOVES: dict[JobState, frozenset[JobState]] = {
     S.CANCELLED: frozenset(),
 }
 
+#: What a person may reopen, and where the job then goes on: `settle resume` and `settle replay`.
+REOPENINGS: dict[JobState, frozenset[JobState]] = {
+    S.EXPIRED: frozenset({S.ACCEPTED, S.IN_DOUBT, S.POLLING}),
+    S.FAILED: frozenset({S.FETCHING}),
+}
+
+
+class Wish(StrEnum):
+    """What a person wants of an unfinished job."""
+
+    PAUSE = "pause"  #: leave it alone until it is resumed, or its deadline
+    CANCEL = "cancel"  #: end it at the next stage, and at the provider where that has a way
+    RESUBMIT = "resubmit"  #: send a job in doubt again: somebody looked, the provider has nothing
+
 
 def check_move(source: JobState, target: JobState) -> None:
     """Refuse a move that is not in the table.

@@ -196,6 +196,14 @@ class Operation(ABC, Generic[RequestT]):
     async def observe(self, job: Job) -> Observation:
         """Ask for the status of a submitted job."""
 
+    async def cancel(self, job: Job) -> bool:
+        """Take a submitted job back, where the provider has a way; false if it has none.
+
+        Raises:
+            ProviderError: it could not be told, or would not.
+        """
+        return False
+
     def download(self, job: Job, artifact: Artifact) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Stream one of the job's files."""
         raise NotImplementedError(f"{type(self).__name__} has no files")

@@ -14,10 +14,10 @@ from tasks.stage import begin, break_chain, conclude
 @shared_task(name="settle.emit", bind=True, ignore_result=True)
 def emit(self: Task, job_id: str, seq: int | None = None) -> str:
     """Finish one job whose files are verified."""
-    run = runtime()
-    for job in begin(run, [job_id], [seq] if seq is not None else None, (JobState.EMITTING,)):
+    run, announcer = runtime(), Announcer.of(self)
+    for job in begin(run, announcer, [job_id], [seq] if seq is not None else None, (JobState.EMITTING,)):
         reach(run.settings, "emit.before_write")
-        conclude(run, [job.to(JobState.SUCCEEDED, now=run.clock.now(), attempts=0)], Announcer.of(self))
+        conclude(run, [job.to(JobState.SUCCEEDED, now=run.clock.now(), attempts=0)], announcer)
         reach(run.settings, "emit.after_write")
         return "succeeded"
     break_chain(self)

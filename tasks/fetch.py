@@ -27,11 +27,11 @@ logger = logging.getLogger(__name__)
 @shared_task(name="settle.fetch", bind=True, ignore_result=True)
 def fetch(self: Task, job_id: str, seq: int | None = None) -> str:
     """Fetch the files of one job."""
-    run = runtime()
-    for job in begin(run, [job_id], [seq] if seq is not None else None, (JobState.FETCHING,)):
+    run, announcer = runtime(), Announcer.of(self)
+    for job in begin(run, announcer, [job_id], [seq] if seq is not None else None, (JobState.FETCHING,)):
         move, answer = run.loop.run(_fetch(run, job))
         reach(run.settings, "fetch.after_store")
-        if conclude(run, [move], Announcer.of(self)) and move.after.state is JobState.VERIFYING:
+        if conclude(run, [move], announcer) and move.after.state is JobState.VERIFYING:
             gate.mind(run, job.provider, [answer])
             return f"{len(move.after.artifacts)} file(s)"
         gate.mind(run, job.provider, [answer])

@@ -15,14 +15,14 @@ from celery import Task, shared_task
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError
-from jobs.policy import PollPolicy, backoff, countdown
+from jobs.policy import RETRY_AFTER_CAP, PollPolicy, backoff, countdown
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState
 from providers.base import Observation, Verdict
 from providers.errors import Busy, LostAnswer, ProviderError
 from tasks import gate
 from tasks.announce import Announcer
-from tasks.stage import begin, conclude, expire
+from tasks.stage import begin, close, conclude, expire
 from tasks.ways import WORKFLOWS
 
 logger = logging.getLogger(__name__)
@@ -33,8 +33,8 @@ _new_words: set[tuple[str, str]] = set()
 @shared_task(name="settle.poll", bind=True, ignore_result=True)
 def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str | None = None) -> str:
     """Look at jobs of one provider, all at the same time."""
-    run = runtime()
-    jobs = begin(run, job_ids, seqs, (JobState.POLLING,))
+    run, announcer = runtime(), Announcer.of(self)
+    jobs = begin(run, announcer, job_ids, seqs, (JobState.POLLING,))
     if jobs:
         answers = run.loop.run(_observe_all(run, jobs))
         reach(run.settings, "poll.after_answer")
@@ -42,14 +42,13 @@ def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str |
         policy = run.settings.providers()[jobs[0].provider].poll_policy()
         lease = run.settings.lease
         moves = [after_poll(job, answer, now, policy, lease) for job, answer in zip(jobs, answers, strict=True)]
-        written = conclude(run, moves, Announcer.of(self))
+        written = conclude(run, moves, announcer)
         reach(run.settings, "poll.after_write")
         for job in written:
             if job.state is JobState.FETCHING:
                 WORKFLOWS[job.workflow].rest(job.id, "settle.fetch").apply_async(root_id=job.id, parent_id=job.id)
         gate.mind(run, jobs[0].provider, answers)
-        if bundle:
-            run.ledger.close_bundle(jobs[0].provider, bundle)
+    close(run, job_ids, bundle)
     return f"{len(jobs)} of {len(job_ids)}"
 
 
@@ -131,7 +130,7 @@ def _after_error(job: Job, error: Exception, now: float, policy: PollPolicy) -> 
         failure = Failure("defect", f"the poll broke ({type(error).__name__})", "report it; the log has the details")
     wait = max(backoff(job.attempts + 1, base=policy.minimum, cap=max(policy.maximum, 60.0)), policy.minimum)
     if isinstance(error, Busy) and error.retry_after is not None:
-        wait = max(wait, error.retry_after)
+        wait = max(wait, min(error.retry_after, RETRY_AFTER_CAP))
     return job.stay(
         now=now,
         due_at=min(now + wait, job.deadline_at),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
 from celery import Task
@@ -11,17 +12,25 @@ from celery import Task
 from config.runtime import Runtime
 from jobs.errors import JobNotFound
 from jobs.record import Failure, Job, Move
-from jobs.states import JobState
+from jobs.states import JobState, Wish
 from tasks.announce import Announcer
+from tasks.cancel import cancel_all
 
 logger = logging.getLogger(__name__)
 
 
-def begin(run: Runtime, job_ids: Sequence[str], seqs: Sequence[int] | None, states: Collection[JobState]) -> list[Job]:
-    """Start a stage. Jobs that are elsewhere already, or that somebody else holds, are left out.
+def begin(
+    run: Runtime,
+    announcer: Announcer,
+    job_ids: Sequence[str],
+    seqs: Sequence[int] | None,
+    states: Collection[JobState],
+) -> list[Job]:
+    """Start a stage. Jobs that are elsewhere already, that somebody else holds, or that are cancelled, are left out.
 
     Args:
         run: the runtime.
+        announcer: tells who waits for a job that is cancelled here.
         job_ids: of one provider.
         seqs: the claims, if the jobs were claimed.
         states: the states of the stage.
@@ -34,7 +43,17 @@ def begin(run: Runtime, job_ids: Sequence[str], seqs: Sequence[int] | None, stat
         logger.warning("wake_up_for_nothing", extra={"fields": {"job_id": job_ids[0]}})
         return []
     claims: Sequence[int | None] = seqs or [None] * len(job_ids)
-    return run.ledger.begin(provider, zip(job_ids, claims, strict=True), states, run.settings.lease)
+    jobs = run.ledger.begin(provider, zip(job_ids, claims, strict=True), states, run.settings.lease)
+    if doomed := [job for job in jobs if job.wish is Wish.CANCEL]:
+        conclude(run, run.loop.run(cancel_all(run, doomed)), announcer)
+    return [job for job in jobs if job.wish is not Wish.CANCEL]
+
+
+def close(run: Runtime, job_ids: Sequence[str], bundle: str | None) -> None:
+    """A bundle is done, whatever became of its jobs."""
+    if bundle and job_ids:
+        with suppress(JobNotFound):
+            run.ledger.close_bundle(run.ledger.provider_of(job_ids[0]), bundle)
 
 
 def conclude(run: Runtime, moves: Sequence[Move], announcer: Announcer) -> list[Job]:
@@ -87,4 +106,5 @@ def expire(job: Job, now: float) -> Move:
         else "the deadline passed; nothing was sent",
         remedy="look at the provider before triggering it again" if sent else None,
     )
-    return job.to(JobState.EXPIRED, now=now, failure=failure, request=None)
+    # A body that was never received is kept: `settle resume` may still need it.
+    return job.to(JobState.EXPIRED, now=now, failure=failure)

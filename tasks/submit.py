@@ -18,15 +18,15 @@ from pydantic import ValidationError
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError
-from jobs.policy import backoff, countdown
+from jobs.policy import RETRY_AFTER_CAP, backoff, countdown
 from jobs.record import Failure, Job, Move
-from jobs.states import JobState
+from jobs.states import JobState, Wish
 from providers.base import Located, Operation
 from providers.errors import LostAnswer, PermanentError, ProviderError, TransientError
 from tasks import gate
 from tasks.announce import Announcer
 from tasks.intake import problems
-from tasks.stage import begin, conclude, expire, fail
+from tasks.stage import begin, close, conclude, expire, fail
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,9 @@ _DOUBT_CAP = 900.0
 def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str | None = None) -> str:
     """Submit jobs of one provider; those in doubt are asked for instead."""
     run, announcer = runtime(), Announcer.of(self)
-    states = (JobState.ACCEPTED, JobState.SUBMITTING, JobState.IN_DOUBT)
-    jobs = begin(run, job_ids, seqs, states)
+    # Without a claim only what was never sent may begin: a job in doubt is asked for when its grace is over.
+    states = (JobState.ACCEPTED, JobState.SUBMITTING, JobState.IN_DOUBT) if seqs else (JobState.ACCEPTED,)
+    jobs = begin(run, announcer, job_ids, seqs, states)
     if jobs:
         asked = [job for job in jobs if job.state is not JobState.ACCEPTED]
         ready = _ready(run, announcer, [job for job in jobs if job.state is JobState.ACCEPTED])
@@ -50,8 +51,7 @@ def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str
             reach(run.settings, "submit.after_intent")
         answers = run.loop.run(_send_all(run, ready, announcer))
         gate.mind(run, jobs[0].provider, answers)
-        if bundle:
-            run.ledger.close_bundle(jobs[0].provider, bundle)
+    close(run, job_ids, bundle)
     return f"{len(jobs)} of {len(job_ids)}"
 
 
@@ -91,6 +91,13 @@ def _settle_doubts(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[
     if not jobs:
         return []
     now = run.clock.now()
+    # Somebody looked and said so: these are sent again without being asked for.
+    again = [
+        job.to(JobState.SUBMITTING, now=now, due_at=now + run.settings.lease, attempts=0, wish=None)
+        for job in jobs
+        if job.wish is Wish.RESUBMIT and job.state is JobState.IN_DOUBT
+    ]
+    jobs = [job for job in jobs if job.wish is not Wish.RESUBMIT]
     crashed = [
         job.to(JobState.IN_DOUBT, now=now, due_at=now + run.settings.lease, failure=_DOUBT)
         for job in jobs
@@ -100,7 +107,7 @@ def _settle_doubts(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[
     # Whoever reads the ledger in between sees the job held: `conclude` set its wake-up a lease ahead.
     answers = run.loop.run(_ask_all(run, doubtful))
     moves = [_after_asking(run, job, answer) for job, answer in zip(doubtful, answers, strict=True)]
-    return [job for job in conclude(run, moves, announcer) if job.state is JobState.SUBMITTING]
+    return [job for job in conclude(run, again + moves, announcer) if job.state is JobState.SUBMITTING]
 
 
 _DOUBT = Failure(
@@ -189,7 +196,7 @@ def _after_error(run: Runtime, job: Job, error: ProviderError) -> Move:
         return job.to(JobState.IN_DOUBT, now=now, due_at=now + run.settings.doubt_grace, failure=_DOUBT, attempts=0)
     wait = backoff(job.attempts + 1)
     if isinstance(error, TransientError) and error.retry_after is not None:
-        wait = max(wait, error.retry_after)
+        wait = max(wait, min(error.retry_after, RETRY_AFTER_CAP))
     return job.to(
         JobState.ACCEPTED,
         now=now,

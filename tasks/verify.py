@@ -20,11 +20,11 @@ from tasks.stage import begin, break_chain, conclude, fail
 @shared_task(name="settle.verify", bind=True, ignore_result=True)
 def verify(self: Task, job_id: str, seq: int | None = None) -> str:
     """Verify the files of one job."""
-    run = runtime()
-    for job in begin(run, [job_id], [seq] if seq is not None else None, (JobState.VERIFYING,)):
+    run, announcer = runtime(), Announcer.of(self)
+    for job in begin(run, announcer, [job_id], [seq] if seq is not None else None, (JobState.VERIFYING,)):
         move = _verify(run, job)
         reach(run.settings, "verify.after_read")
-        if conclude(run, [move], Announcer.of(self)) and move.after.state is JobState.EMITTING:
+        if conclude(run, [move], announcer) and move.after.state is JobState.EMITTING:
             return ", ".join(f"{artifact.name} {artifact.verification}" for artifact in move.after.artifacts)
         break_chain(self)
         return str(move.after.state)

@@ -17,6 +17,7 @@ for i = 14 + drops, #ARGV do fields[#fields + 1] = ARGV[i] end
 redis.call('HSET', KEYS[1], unpack(fields))
 if ARGV[6] ~= '' then
   redis.call('ZADD', KEYS[2], ARGV[6], ARGV[1])
+  if redis.call('ZREM', KEYS[5], ARGV[1]) == 1 then redis.call('PERSIST', KEYS[1]) end -- reopened by a person
 else
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('ZADD', KEYS[5], ARGV[5] + ARGV[7], ARGV[1])

@@ -18,7 +18,7 @@ from jobs.errors import SettleError
 from jobs.ledger import Ledger
 from jobs.record import RECORD_VERSION, Failure, Job, Move
 from jobs.redis_ledger import RedisLedger
-from jobs.states import TERMINAL, JobState
+from jobs.states import TERMINAL, JobState, Wish
 
 BOUNDED = settings(settings.get_profile("ledger"), max_examples=100)
 
@@ -104,6 +104,7 @@ FULL = {
     ),
     "result": {"token": "t-1"},
     "failure": Failure("busy", "HTTP 503", "wait"),
+    "wish": Wish.PAUSE,
 }
 
 

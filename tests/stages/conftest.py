@@ -42,6 +42,7 @@ class Script(Operation[CertifyRequest]):
             "locate": deque([Located()]),
             "observe": deque([DONE]),
             "download": deque([b""]),
+            "cancel": deque([True]),
         }
         self.calls: list[tuple[str, str]] = []
 
@@ -73,6 +74,9 @@ class Script(Operation[CertifyRequest]):
     async def observe(self, job: Job) -> Observation:
         await asyncio.sleep(0)
         return self._answer("observe", job.id)  # type: ignore[no-any-return]
+
+    async def cancel(self, job: Job) -> bool:
+        return self._answer("cancel", job.id)  # type: ignore[no-any-return]
 
     @asynccontextmanager
     async def download(self, job: Job, artifact: Artifact) -> AsyncIterator[AsyncIterator[bytes]]:

@@ -1,7 +1,8 @@
 """The `settle` command. Rich on a terminal, plain in a pipe, `--json` for machines.
 
 Exit codes: 0 done, 1 a job failed, 2 bad usage or input, 3 no such job, 4 not finished in time, 5 the set-up is wrong
-(a setting, or Redis away), 6 the id belongs to another request, 7 expired, 8 cancelled.
+(a setting, or Redis away), 6 the id belongs to another request or the job is where this cannot be done, 7 expired,
+8 cancelled.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from importlib import import_module
 import click
 from redis.exceptions import RedisError
 
-from jobs.errors import ConfigurationError, InvalidJob, JobConflict, JobNotFound, SettleError
+from jobs.errors import ConfigurationError, IllegalMove, InvalidJob, JobConflict, JobNotFound, SettleError
 from jobs.states import JobState
 
 
@@ -43,6 +44,7 @@ _OF_ERROR: tuple[tuple[type[Exception], Exit], ...] = (
     (InvalidJob, Exit.USAGE),
     (JobNotFound, Exit.NOT_FOUND),
     (JobConflict, Exit.CONFLICT),
+    (IllegalMove, Exit.CONFLICT),
     (SettleError, Exit.FAILED),
 )
 
@@ -54,6 +56,11 @@ _COMMANDS = {
     "wait": ("follow", "Wait until jobs are finished; exit by the first that did not succeed."),
     "watch": ("follow", "A live table of jobs."),
     "list": ("query", "List the latest jobs, newest first."),
+    "resolve": ("control", "End the doubt about a job whose submission got no answer."),
+    "pause": ("control", "Leave a job, or a whole provider, alone."),
+    "resume": ("control", "Go on with a paused job or provider, or reopen an expired job."),
+    "cancel": ("control", "Cancel a job at any stage."),
+    "replay": ("control", "Fetch and verify the files of a failed job again."),
     "dev": ("dev", "Run Redis, workers, Flower and the simulated APIs in this terminal."),
     "demo": ("demo", "Run fifteen jobs over four simulated APIs and check every outcome."),
     "flower": ("serve", "Run Flower with a login."),

@@ -84,8 +84,8 @@ def make_app() -> Celery:
         worker_soft_shutdown_timeout=10,
         enable_utc=True,
     )
-    # By name: a worker of the poll queue runs the clock, and nothing else needs to import it.
-    celery.steps["consumer"].add("tasks.clock:Clock")
+    # By name: a worker of the poll queue runs the clock, one of the intake queue receives triggers.
+    celery.steps["consumer"].update({"tasks.clock:Clock", "tasks.receive:Intake"})
     return celery
 
 

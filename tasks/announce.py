@@ -15,6 +15,9 @@ from jobs.states import JobState
 
 logger = logging.getLogger(__name__)
 
+#: What stands where arguments would.
+REDACTED = "<redacted>"
+
 _RAISED: dict[JobState, type[JobUnsuccessful]] = {
     JobState.FAILED: JobFailed,
     JobState.EXPIRED: JobExpired,
@@ -73,11 +76,20 @@ class Announcer:
             ttl=int(self._app.conf.result_expires),
         )
 
-    def to_flower(self, jobs: Iterable[Job]) -> None:
-        """Send the task events of jobs that moved. An event that cannot be sent is no reason to stop a job."""
+    def to_flower(self, jobs: Iterable[Job], *, received: str | None = None) -> None:
+        """Send the task events of jobs that moved. An event that cannot be sent is no reason to stop a job.
+
+        Args:
+            jobs: as they are now.
+            received: the name of their entry task, if Flower has not seen it yet; its arguments are never shown.
+        """
         try:
             with self._app.events.default_dispatcher(hostname=self._hostname) as dispatcher:
                 for job in jobs:
+                    if received is not None:
+                        shown = {"name": received, "args": REDACTED, "kwargs": REDACTED, "retries": 0}
+                        dispatcher.send("task-received", uuid=job.id, root_id=job.id, **shown)
+                        dispatcher.send("task-started", uuid=job.id, root_id=job.id)
                     kind, fields = _event(job)
                     dispatcher.send(kind, uuid=job.id, root_id=job.id, **fields)
         except (OperationalError, OSError) as error:

@@ -78,6 +78,7 @@ async def _fetch_one(run: Runtime, job: Job, artifact: Artifact) -> Artifact:
     operation = provider.operation(job.workflow.partition(".")[2])
     inspector, limit = Inspector(artifact), provider.settings.max_artifact_bytes
     path = run.storage.path(job.provider, job.id, artifact.name)
+    run.storage.sweep(path)
     with run.storage.writing(path, str(job.seq)) as out:
         async with operation.download(job, artifact) as chunks:
             async for chunk in chunks:

@@ -21,11 +21,9 @@ from jobs.errors import ConfigurationError, InvalidJob
 from jobs.ledger import Acceptance
 from jobs.record import Failure, Job, check_job_id, digest_of
 from jobs.states import JobState
-from tasks.announce import Announcer
+from tasks.announce import REDACTED, Announcer
 
 logger = logging.getLogger(__name__)
-
-REDACTED = "<redacted>"
 
 
 class RedactedRequest(CeleryRequest):
@@ -97,9 +95,29 @@ def validate(
 
 
 def new_job(
-    run: Runtime, job_id: str, workflow: str, request: type[BaseModel], args: tuple[object, ...], kwargs: dict[str, Any]
+    run: Runtime,
+    job_id: str,
+    workflow: str,
+    request: type[BaseModel],
+    args: tuple[object, ...],
+    kwargs: dict[str, Any],
+    *,
+    eta: float | None = None,
 ) -> Job:
-    """The job that a trigger asks for; already failed if its body is bad or its provider is not configured."""
+    """The job that a trigger asks for; already failed if its body is bad or its provider is not configured.
+
+    Args:
+        run: the runtime.
+        job_id: the id of the Celery task.
+        workflow: its name.
+        request: the model of its keyword arguments.
+        args: positional arguments, which are not taken.
+        kwargs: keyword arguments, options among them.
+        eta: when it may begin, seconds since the epoch; at once if not given.
+
+    Raises:
+        InvalidJob: the id cannot stand in a key.
+    """
     provider = workflow.partition(".")[0]
     now = run.clock.now()
     digest = digest_of(workflow, {key: value for key, value in kwargs.items() if key not in Options.model_fields})
@@ -125,38 +143,50 @@ def new_job(
             else "set the variables for the workers and trigger it under a new id",
         )
         return Job(state=JobState.FAILED, deadline_at=now, failure=failure, **common)
+    start = max(now, eta or now)
     return Job(
         state=JobState.ACCEPTED,
-        deadline_at=now + (options.deadline or own.deadline),
+        deadline_at=start + (options.deadline or own.deadline),
         tags=options.tags,
         request=body,
-        due_at=now,  # the clock brings it to the submit stage, through the provider's gate
+        due_at=start,  # the clock brings it to the submit stage, through the provider's gate
         **common,
     )
+
+
+def record(run: Runtime, announcer: Announcer, job: Job, *, task: str | None = None) -> None:
+    """Write a triggered job to the ledger, and tell who waits.
+
+    Args:
+        run: the runtime.
+        announcer: tells who waits.
+        job: as `new_job` made it.
+        task: the name of the entry task, if Flower has not seen its message.
+    """
+    reach(run.settings, "intake.before_accept")
+    answer = run.ledger.accept(job, announcer.announcement(job))
+    reach(run.settings, "intake.after_accept")
+    fields = {"job_id": job.id, "workflow": job.workflow, "answer": answer.value}
+    if answer is Acceptance.CONFLICT:
+        logger.error("trigger_refused", extra={"fields": {**fields, "reason": "the id belongs to another request"}})
+        return
+    logger.info("trigger_accepted", extra={"fields": fields})
+    held = job if answer is Acceptance.CREATED else run.ledger.get(job.id)
+    announcer.to_flower([held], received=task if answer is Acceptance.CREATED else None)
 
 
 def accept(
     task: Task, workflow: str, request: type[BaseModel], args: tuple[object, ...], kwargs: dict[str, Any]
 ) -> None:
-    """Record a triggered job, due at once. The task that called this stays open.
+    """Record the job that an entry task was triggered for. The task that called this stays open.
 
     Raises:
         Ignore: always, so that Celery stores nothing in the job's name.
     """
-    run, announcer = runtime(), Announcer.of(task)
+    run = runtime()
     try:
-        job = new_job(run, str(task.request.id), workflow, request, args, kwargs)
+        record(run, Announcer.of(task), new_job(run, str(task.request.id), workflow, request, args, kwargs))
     except InvalidJob as error:  # an id that cannot even stand in a key
         logger.error("trigger_refused", extra={"fields": {"workflow": workflow, "reason": str(error)}})
         raise Ignore(str(error)) from None
-    reach(run.settings, "intake.before_accept")
-    answer = run.ledger.accept(job, announcer.announcement(job))
-    reach(run.settings, "intake.after_accept")
-    fields = {"job_id": job.id, "workflow": workflow, "answer": answer.value}
-    if answer is Acceptance.CONFLICT:
-        logger.error("trigger_refused", extra={"fields": {**fields, "reason": "the id belongs to another request"}})
-        raise Ignore("the id belongs to another request")
-    logger.info("trigger_accepted", extra={"fields": fields})
-    held = job if answer is Acceptance.CREATED else run.ledger.get(job.id)
-    announcer.to_flower([held])
     raise Ignore("the job stays open until it ends")

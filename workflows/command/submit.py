@@ -64,7 +64,8 @@ def submit(
     """
     # Late: the application reads its settings, and `settle --help` needs none.
     from config.celery_app import app
-    from tasks.intake import REDACTED, validate
+    from tasks.announce import REDACTED
+    from tasks.intake import validate
     from tasks.ways import WORKFLOWS
 
     app.loader.import_default_modules()

@@ -1,0 +1,171 @@
+"""The receipt of triggers: a bootstep in every worker of the intake queue, when the broker is Redis.
+
+It takes Celery messages of the entry tasks straight from their queue, atomically (`jobs.inbox`), and records the jobs.
+With another broker, whose acknowledgements can be trusted, the entry tasks are consumed like any other.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from celery import bootsteps
+from kombu.utils.json import loads
+from redis import Redis
+from redis.exceptions import RedisError
+
+from config.runtime import Runtime
+from config.settings import settings
+from jobs.errors import InvalidJob
+from jobs.inbox import Inbox
+from tasks.announce import Announcer
+from tasks.intake import new_job, record
+from tasks.ways import WORKFLOWS
+
+logger = logging.getLogger(__name__)
+
+#: Where clients send to that were told nothing about queues.
+INTAKE_QUEUE = "celery"
+
+#: Messages in one go; between two the worker's own loop runs.
+_AT_ONCE = 50
+#: After a look that found Redis away, seconds.
+_AFTER_TROUBLE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A Celery message of protocol 2, as far as it concerns us."""
+
+    task: str
+    job_id: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    eta: float | None  #: seconds since the epoch, if the caller asked for a countdown
+
+
+def decode(text: str) -> Trigger:
+    """Read a message.
+
+    Raises:
+        InvalidJob: it is not a JSON message of Celery's protocol 2; the reason quotes nothing of it.
+    """
+    try:
+        message = json.loads(text)
+        headers, properties = message["headers"], message["properties"]
+        if message.get("content-type") != "application/json":
+            raise InvalidJob("the message is not JSON: set task_serializer to json")
+        body = message["body"]
+        if properties.get("body_encoding") == "base64":
+            body = base64.b64decode(body).decode(message.get("content-encoding") or "utf-8")
+        args, kwargs, _ = loads(body)
+        eta = headers.get("eta")
+        trigger = Trigger(
+            task=headers["task"],
+            job_id=headers["id"],
+            args=tuple(args),
+            kwargs=dict(kwargs),
+            eta=datetime.fromisoformat(eta).timestamp() if eta else None,
+        )
+    except InvalidJob:
+        raise
+    except Exception as error:  # whatever strangers push into the queue
+        raise InvalidJob(f"not a Celery message of protocol 2 ({type(error).__name__})") from None
+    if not isinstance(trigger.task, str) or not isinstance(trigger.job_id, str):
+        raise InvalidJob("not a Celery message of protocol 2: task and id must be texts")
+    return trigger
+
+
+def receive(run: Runtime, inbox: Inbox, announcer: Announcer) -> int:
+    """Take what waits and record it. Returns how many messages were taken.
+
+    Raises:
+        RedisError: Redis is away; what was taken is taken again after its lease.
+    """
+    taken = inbox.take(_AT_ONCE)
+    done = []
+    for token, text in taken:
+        try:
+            trigger = decode(text)
+            workflow = WORKFLOWS.get(trigger.task.removeprefix("settle."))
+            if workflow is None or not trigger.task.startswith("settle."):
+                raise InvalidJob(f"no workflow {trigger.task[:100]!r}")
+            job = new_job(
+                run, trigger.job_id, workflow.name, workflow.request, trigger.args, trigger.kwargs, eta=trigger.eta
+            )
+            record(run, announcer, job, task=trigger.task)
+        except RedisError:
+            raise
+        except InvalidJob as error:
+            logger.error("trigger_refused", extra={"fields": {"reason": str(error)}})
+            inbox.refuse(token, str(error))
+        except Exception:  # a defect of ours: the others go on, and this one is taken again after its lease
+            logger.exception("trigger_broke")
+        else:
+            done.append(token)
+    inbox.done(done)
+    return len(taken)
+
+
+class Intake(bootsteps.StartStopStep):
+    """The bootstep that receives triggers in workers of the intake queue."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._entry: Any = None
+        self._running = False
+
+    def include_if(self, consumer: Any) -> bool:
+        """Only where the intake queue is consumed, and the broker is a plain Redis."""
+        redis = settings().broker().startswith(("redis://", "rediss://"))
+        return redis and INTAKE_QUEUE in consumer.app.amqp.queues.consume_from
+
+    def create(self, consumer: Any) -> Any:
+        """Take the queue from the worker's own consumer. Called only if this step is included."""
+        consumer.app.amqp.queues.deselect(INTAKE_QUEUE)
+        return super().create(consumer)
+
+    def start(self, consumer: Any) -> None:
+        """Begin to receive; again after each reconnection to the broker."""
+        own = settings()
+        # It shares a thread with the worker's heartbeat: better a missed look than a long wait.
+        self._run = Runtime(own, retries=0)
+        client: Redis = Redis.from_url(
+            own.broker(), decode_responses=True, socket_timeout=5, socket_connect_timeout=5, socket_keepalive=True
+        )
+        self._inbox = Inbox(client, INTAKE_QUEUE, lease=own.lease, clock=self._run.clock)
+        self._announcer = Announcer(consumer.app, consumer.hostname)
+        self._running = True
+        logger.info("intake_started", extra={"fields": {"queue": INTAKE_QUEUE}})
+        self._schedule(consumer, 0.0)
+
+    def stop(self, consumer: Any) -> None:
+        """Stop receiving; what waits in the queue waits for another worker."""
+        self._running = False
+        if self._entry is not None:
+            self._entry.cancel()
+            self._entry = None
+
+    shutdown = stop
+
+    def _schedule(self, consumer: Any, seconds: float) -> None:
+        if self._running:
+            self._entry = consumer.timer.call_after(seconds, self._look, (consumer,))
+
+    def _look(self, consumer: Any) -> None:
+        wait = _AFTER_TROUBLE
+        try:
+            taken = receive(self._run, self._inbox, self._announcer)
+            wait = 0.0 if taken == _AT_ONCE else self._run.settings.clock_interval / 4
+        except (RedisError, OSError) as error:
+            logger.warning("intake_waits", extra={"fields": {"error": type(error).__name__}})
+        except Exception:
+            logger.exception("intake_failed")
+        finally:
+            self._schedule(consumer, wait)

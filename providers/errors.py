@@ -31,7 +31,7 @@ _MASKS = (
     (re.compile(r"\bLL-API-\S+", re.IGNORECASE), "<key>"),
     (re.compile(r"\b(bearer|secret|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), r"\1 <key>"),
     (
-        re.compile(r"\b((?:api|session|secret)[-_ ]?key|authorization|password)(\W{1,4})\S+", re.IGNORECASE),
+        re.compile(r"\b((?:api|session|secret)[-_ ]?key|authorization|password)([\"']?\s*[:=]\s*)\S+", re.IGNORECASE),
         r"\1\2<key>",
     ),
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE), "<id>"),

@@ -207,7 +207,7 @@ class Produce(Operation[ProduceRequest]):
             verdict,
             word=word if isinstance(word, str) else None,
             known=known,
-            progress=progress if isinstance(progress, int) and 0 <= progress <= 100 and progress is not True else None,
+            progress=progress if type(progress) is int and 0 <= progress <= 100 else None,
             message=message,
             result=result,
             artifacts=tuple(files),

@@ -321,7 +321,11 @@ def test_cookies_and_credentials_of_an_address_go_nowhere() -> None:
     go(check())
 
 
-@pytest.mark.parametrize("body", [{"text": "\ud800"}, {"number": float("nan")}, {"object": object()}], ids=["surrogate", "not a number", "object"])
+@pytest.mark.parametrize(
+    "body",
+    [{"text": "\ud800"}, {"number": float("nan")}, {"object": object()}],
+    ids=["surrogate", "not a number", "object"],
+)
 def test_what_cannot_be_written_as_json_never_leaves(body: object) -> None:
     """A body that cannot be encoded is our mistake: permanent, and nothing was sent."""
 

@@ -99,7 +99,11 @@ class Words:
 
 
 class Notes(Protocol):
-    """Notes that the workers of one provider share through the ledger (a session, say)."""
+    """Notes that the workers of one provider share through the ledger (a session, say), and its clock."""
+
+    def now(self) -> float:
+        """The time, in seconds since the epoch."""
+        ...
 
     def recall(self, provider: str, name: str) -> str | None:
         """The note in force, if any."""

@@ -109,13 +109,13 @@ def problem(status: int, reason: str, *, wait: float | None = None) -> ProviderE
         reason: the text of the error.
         wait: the seconds that the provider asked for.
     """
-    if status in (408, 429, 503):
+    if status in (429, 503):
         return Busy(reason, retry_after=wait)
     if status in (401, 403):
         return Unauthorized(reason)
     if status in (404, 410):
         return NotFound(reason)
-    if status >= 500:
+    if status == 408 or status >= 500:  # a gateway may time out after the request went on
         return Unavailable(reason, retry_after=wait)
     return Refused(reason, status=status)
 
@@ -170,7 +170,7 @@ class Answer:
             names: fields of an error body that hold the provider's words.
 
         Raises:
-            Busy: 408, 429 or 503.
+            Busy: 429 or 503.
             Unauthorized: 401 or 403.
             NotFound: 404 or 410.
             Refused: another 4xx, or a redirect.

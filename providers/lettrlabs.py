@@ -7,7 +7,6 @@ No status word is documented, nor where a POST tells the id: both are settings. 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -75,14 +74,14 @@ class Convert(_Conversions, Operation[ConvertRequest]):
         """Nothing personal: when, how many records, and whether a repeat could do harm."""
         return {
             "job": job_id,
-            "at": time.time(),
+            "at": self.provider.notes.now(),
             "records": len(request.conversions),
             "all_with_order_id": all(record.orderId for record in request.conversions),
         }
 
     async def submit(self, request: ConvertRequest, intent: Mapping[str, Any]) -> dict[str, Any]:
         """`POST /v1/conversions`: a bare array. Partial acceptance is normal (contract 12)."""
-        started, job_id = time.time(), str(intent["job"])
+        started, job_id = self.provider.notes.now(), str(intent["job"])
         records = [record.model_dump(exclude_none=True) for record in request.conversions]
         if self.provider.settings.revenue_as == "string":
             for record in records:
@@ -159,6 +158,13 @@ class Convert(_Conversions, Operation[ConvertRequest]):
         if found is None:
             return Located(absent=bool(intent["all_with_order_id"]))
         return Located(receipt={"remote_id": ",".join(map(str, found)), "sent": intent["records"]})
+
+    async def cancel(self, job: Job) -> bool:
+        """Delete every upload of the job; one that is not there any more is as good."""
+        for upload in str((job.receipt or {})["remote_id"]).split(","):
+            with suppress(NotFound):
+                (await self.provider.http.call("DELETE", f"/v1/conversions/{upload}")).check()
+        return True
 
     async def observe(self, job: Job) -> Observation:
         """Ask for every upload of the job; it has succeeded when all have, and failed when one has."""

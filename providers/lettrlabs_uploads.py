@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -114,7 +113,7 @@ class Uploads:
     async def newest(self, started: float, job_id: str, number: int) -> list[int]:
         """Adopt the newest uploads that are not older than our POST, so many of them as there should be."""
         mine: list[int] = []
-        for upload in await self.between(started, time.time(), job_id):
+        for upload in await self.between(started, self._provider.notes.now(), job_id):
             if len(mine) < number and self.adopt(upload, job_id):
                 mine.append(upload)
         return mine

@@ -165,6 +165,11 @@ class Produce(Operation[ProduceRequest]):
                 return Located(receipt={"remote_id": found})
         return Located()  # the session may not be the one it was sent in, so this proves nothing
 
+    async def cancel(self, job: Job) -> bool:
+        """Dismantle the line: allowed at any time, and irreversible (contract 6.9)."""
+        await self.provider.call("DELETE", f"/api/tokens/{segment((job.receipt or {})['remote_id'])}")
+        return True
+
     async def observe(self, job: Job) -> Observation:
         """The line's record at the milestone we wait for; before it, whatever the service answers (contract 6.4)."""
         path = f"/api/tokens/{segment((job.receipt or {})['remote_id'])}"

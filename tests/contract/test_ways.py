@@ -127,7 +127,7 @@ def test_an_unknown_word_means_running(bench: Bench, way: Way) -> None:
         (401, Unauthorized, None),
         (403, Unauthorized, None),
         (404, NotFound, None),
-        (408, Busy, False),
+        (408, Unavailable, True),
         (409, Refused, None),
         (410, NotFound, None),
         (422, Refused, None),

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-containers lint types format check lock clean
+.PHONY: help install demo dev test test-faults test-containers lint types format check lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -25,7 +25,10 @@ dev: install ## Redis, workers, Flower and the simulator in this terminal
 	@$(BIN)/settle dev
 
 test: install ## Unit, contract, property and acceptance tests, in random order
-	$(BIN)/python -m pytest --ignore=tests/containers --numprocesses=2 --dist=loadscope $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --numprocesses=2 --dist=loadscope $(ARGS)
+
+test-faults: install ## Break it on purpose: kill -9, restart Redis, cut connections; prints its figures
+	$(BIN)/python -m pytest tests/faults --timeout=300 -s $(ARGS)
 
 test-containers: install ## Real containers: pytest-celery and the compose file (Docker, or a private engine)
 	PYTHON=$(BIN)/python docker/run-tests.sh $(ARGS)

@@ -51,11 +51,13 @@ def test_an_upload_is_deleted(sim: simulator.Running) -> None:
 
 
 @pytest.mark.parametrize(("provider", "operation"), [("myipr", "certify"), ("commonsdb", "declare")])
-def test_a_public_record_cannot_be_taken_back(sim: simulator.Running, provider: str, operation: str) -> None:
+def test_a_public_record_cannot_be_taken_back(
+    sim: simulator.Running, clock: simulator.ManualClock, provider: str, operation: str
+) -> None:
     """Neither a certificate nor a declaration can be deleted: the answer says that there is no way."""
     if provider == "myipr":
         request = samples.certificate_request("cancelled")
         body = {name: request[name] for name in ("name", "category_id", "hash", "size")}
     else:
-        body = {"declaration": samples.declaration(name="cancelled")}
+        body = {"declaration": samples.declaration(name="cancelled", now_ms=round(clock() * 1000))}
     assert _cancel(sim, provider, operation, body) is False

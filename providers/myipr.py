@@ -52,7 +52,7 @@ class CertifyRequest(Request):
 
     name: str = Field(min_length=1, max_length=200, pattern=r"^\S", description="unique; must not start with a space")
     category_id: str = Field(min_length=1, description="an id from /categories", coerce_numbers_to_str=True)
-    hash: str = Field(pattern=r"^[0-9a-fA-F]{64}$", description="SHA-256 of the file, hex")
+    hash: str = Field(pattern=r"^[0-9a-fA-F]{64}$", description="the SHA-256 of the file, as 64 hexadecimal digits")
     size: str = Field(pattern=r"^\d+(\.\d+)?$", description="in kilobytes", coerce_numbers_to_str=True)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from celery import Task
 from celery.exceptions import Ignore
@@ -57,12 +57,33 @@ class Options(BaseModel):
     deadline: float | None = Field(None, gt=0, description="seconds from the trigger until the job is expired")
 
 
-def problems(error: ValidationError) -> str:
-    """What is wrong with a request: each field by its path, never its value."""
+def _meaning(model: Any, path: tuple[int | str, ...]) -> str:
+    """What a field is for, in its own model's words."""
+    text = None
+    for part in path:
+        if isinstance(part, int):
+            continue
+        fields = getattr(model, "model_fields", {})
+        field = fields.get(part) or next((each for each in fields.values() if each.alias == part), None)
+        if field is None:
+            return ""
+        text, model = field.description, _model_in(field.annotation)
+    return f" ({text})" if text else ""
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model inside `X | None`, `list[X]` and the like."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
+
+
+def problems(error: ValidationError, request: type[BaseModel] | None = None) -> str:
+    """What is wrong with a request: each field by its path and what it is for, never its value."""
     lines = []
     for entry in error.errors(include_input=False, include_url=False, include_context=False):
         path = ".".join(str(part) for part in entry["loc"]) or "request"
-        lines.append(f"{path}: {entry['msg'].removeprefix('Value error, ')}")
+        lines.append(f"{path}: {entry['msg'].removeprefix('Value error, ')}{_meaning(request, entry['loc'])}")
     more = f" (and {len(lines) - 10} more)" if len(lines) > 10 else ""
     return "; ".join(lines[:10]) + more
 
@@ -84,11 +105,11 @@ def validate(
     try:
         options = Options.model_validate(own)
     except ValidationError as error:
-        wrong.append(problems(error))
+        wrong.append(problems(error, Options))
     try:
         request.model_validate(body)
     except ValidationError as error:
-        wrong.append(problems(error))
+        wrong.append(problems(error, request))
     if wrong:
         raise InvalidJob("; ".join(wrong))
     return options, body

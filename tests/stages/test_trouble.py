@@ -366,3 +366,16 @@ def test_an_id_that_cannot_stand_in_a_key_is_refused(stage: Stage, caplog: pytes
     with caplog.at_level(logging.ERROR):
         stage.trigger("a b\n")
     assert any(record.message == "trigger_refused" for record in caplog.records)
+
+
+def test_a_refusal_says_what_the_field_is_for(stage: Stage) -> None:
+    """The field, the rule it breaks, and its meaning, also inside a list of models."""
+    stage.trigger(**{**BODY, "hash": "x", "deadline": -1})
+    failure = stage.job().failure
+    assert failure is not None
+    assert "the SHA-256 of the file, as 64 hexadecimal digits" in failure.message
+    assert "seconds from the trigger" in failure.message
+    stage.trigger("t-1", workflow="unique_tokens.produce", alphabet="A", digits=5, size=1000, payment={"id": "a"})
+    failure = stage.job("t-1").failure
+    assert failure is not None
+    assert "payment.ident: Field required (payment intent)" in failure.message

@@ -22,7 +22,7 @@ from jobs.policy import RETRY_AFTER_CAP, backoff, countdown
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
 from providers.base import Located, Operation
-from providers.errors import LostAnswer, PermanentError, ProviderError, TransientError
+from providers.errors import LostAnswer, NotSent, PermanentError, ProviderError, TransientError
 from tasks import gate
 from tasks.announce import Announcer
 from tasks.intake import problems
@@ -44,9 +44,10 @@ def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str
     states = (JobState.ACCEPTED, JobState.SUBMITTING, JobState.IN_DOUBT) if seqs else (JobState.ACCEPTED,)
     jobs = begin(run, announcer, job_ids, seqs, states)
     if jobs:
-        asked = [job for job in jobs if job.state is not JobState.ACCEPTED]
-        ready = _ready(run, announcer, [job for job in jobs if job.state is JobState.ACCEPTED])
-        ready += _settle_doubts(run, announcer, asked)
+        # Doubts first: asking takes time, and an intent must be fresh when its request leaves, or its lease is over
+        # before its answer can be there.
+        ready = _settle_doubts(run, announcer, [job for job in jobs if job.state is not JobState.ACCEPTED])
+        ready += _ready(run, announcer, [job for job in jobs if job.state is JobState.ACCEPTED])
         if ready:
             reach(run.settings, "submit.after_intent")
         answers = run.loop.run(_send_all(run, ready, announcer))
@@ -92,12 +93,8 @@ def _settle_doubts(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[
         return []
     now = run.clock.now()
     # Somebody looked and said so: these are sent again without being asked for.
-    again = [
-        job.to(JobState.SUBMITTING, now=now, due_at=now + run.settings.lease, attempts=0, wish=None)
-        for job in jobs
-        if job.wish is Wish.RESUBMIT and job.state is JobState.IN_DOUBT
-    ]
-    jobs = [job for job in jobs if job.wish is not Wish.RESUBMIT]
+    vouched = [job for job in jobs if job.wish is Wish.RESUBMIT and job.state is JobState.IN_DOUBT]
+    jobs = [job for job in jobs if job not in vouched]
     crashed = [
         job.to(JobState.IN_DOUBT, now=now, due_at=now + run.settings.lease, failure=_DOUBT)
         for job in jobs
@@ -106,8 +103,9 @@ def _settle_doubts(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[
     doubtful = [job for job in jobs if job.state is JobState.IN_DOUBT] + conclude(run, crashed, announcer)
     # Whoever reads the ledger in between sees the job held: `conclude` set its wake-up a lease ahead.
     answers = run.loop.run(_ask_all(run, doubtful))
-    moves = [_after_asking(run, job, answer) for job, answer in zip(doubtful, answers, strict=True)]
-    return [job for job in conclude(run, again + moves, announcer) if job.state is JobState.SUBMITTING]
+    answers += [Located(absent=True)] * len(vouched)
+    moves = [_after_asking(run, job, answer) for job, answer in zip(doubtful + vouched, answers, strict=True)]
+    return [job for job in conclude(run, moves, announcer) if job.state is JobState.SUBMITTING]
 
 
 _DOUBT = Failure(
@@ -136,7 +134,7 @@ def _after_asking(run: Runtime, job: Job, answer: Located | Exception) -> Move:
         if answer.receipt is not None:
             return _submitted(run, job, answer.receipt)
         if answer.absent and now < job.deadline_at:
-            return job.to(JobState.SUBMITTING, now=now, due_at=now + run.settings.lease, attempts=0)
+            return job.to(JobState.SUBMITTING, now=now, due_at=now + run.settings.lease, attempts=0, wish=None)
     elif not isinstance(answer, ProviderError | TimeoutError):
         logger.error("locate_failed", extra={"fields": {"job_id": job.id, "error": type(answer).__name__}})
     if now >= job.deadline_at:
@@ -159,11 +157,16 @@ async def _send_all(run: Runtime, jobs: list[Job], announcer: Announcer) -> list
 
 
 async def _send(run: Runtime, job: Job) -> Receipt | ProviderError:
-    operation = _operation(run, job)
+    left = (job.due_at or 0.0) - run.clock.now() - run.settings.lease * 0.2
+    if left <= 0:  # this process stood still: somebody else may be asking, or sending, already
+        return NotSent("the claim was nearly over before anything was sent")
     try:
-        return await asyncio.wait_for(
-            operation.submit(_request(operation, job), job.intent or {}), run.settings.lease * 0.8
-        )
+        operation = _operation(run, job)
+        request = _request(operation, job)
+    except (ConfigurationError, ValidationError) as error:
+        return NotSent(f"nothing was sent: {type(error).__name__}")
+    try:
+        return await asyncio.wait_for(operation.submit(request, job.intent or {}), left)
     except ProviderError as error:
         return error
     except TimeoutError:

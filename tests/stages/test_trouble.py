@@ -379,3 +379,48 @@ def test_a_refusal_says_what_the_field_is_for(stage: Stage) -> None:
     failure = stage.job("t-1").failure
     assert failure is not None
     assert "payment.ident: Field required (payment intent)" in failure.message
+
+
+def test_an_intent_is_fresh_when_its_request_leaves(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking for a neighbour in doubt takes nearly a lease; the other job's own lease begins after that."""
+    stage.script.says("submit", LostAnswer("no answer"), {"remote_id": "r-2"})
+    stage.trigger("j-1")
+    stage.until(lambda job: job.state is JobState.IN_DOUBT)
+    stage.trigger("j-2")
+
+    async def slow(request: object, intent: object) -> Located:
+        stage.clock.advance(stage.run.settings.lease * 0.75)
+        return Located()
+
+    monkeypatch.setattr(stage.script, "locate", slow)
+    stage.clock.advance((stage.job("j-1").due_at or 0) - stage.clock.now())
+    before = stage.clock.now()
+    due: list[float] = []
+    real = submitting._send_all
+
+    async def watched(run: Any, jobs: Any, announcer: Any) -> Any:
+        due.extend(job.due_at - run.clock.now() for job in jobs)
+        return await real(run, jobs, announcer)
+
+    monkeypatch.setattr(submitting, "_send_all", watched)
+    stage.tick()
+    assert stage.clock.now() > before
+    assert due == [pytest.approx(stage.run.settings.lease)]
+    assert stage.job("j-2").state is JobState.POLLING
+
+
+def test_a_process_that_stood_still_sends_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frozen between intent and POST for longer than its lease: somebody else may be sending, so it does not."""
+    stage.trigger()
+    real = submitting._send_all
+
+    async def frozen(run: Any, jobs: Any, announcer: Any) -> Any:
+        stage.clock.advance(stage.run.settings.lease + 1)
+        return await real(run, jobs, announcer)
+
+    monkeypatch.setattr(submitting, "_send_all", frozen)
+    stage.tick()
+    assert stage.script.count("submit") == 0
+    monkeypatch.setattr(submitting, "_send_all", real)
+    assert stage.finish().state is JobState.SUCCEEDED
+    assert stage.script.count("submit") == 1

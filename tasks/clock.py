@@ -15,6 +15,7 @@ from celery import bootsteps, current_app
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from config import checks
 from config.fail_points import reach
 from config.runtime import Runtime
 from config.settings import settings
@@ -116,6 +117,10 @@ class Clock(bootsteps.StartStopStep):
         self._running = True
         # It shares a thread with the worker's heartbeat: better a missed tick than a long wait.
         self._run = run = Runtime(settings(), retries=0)
+        for finding in checks.reachable(run.redis):
+            fields = {"what": finding.what, "remedy": finding.remedy}
+            refused = finding.level is checks.Level.REFUSED
+            logger.log(logging.ERROR if refused else logging.WARNING, "ledger_at_risk", extra={"fields": fields})
         logger.info("clock_started", extra={"fields": {"providers": ",".join(run.settings.providers())}})
         self._schedule(consumer, 0.0)
 

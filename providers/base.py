@@ -64,10 +64,12 @@ class Located:
     Args:
         receipt: the receipt, if the provider has the job.
         absent: whether it certainly has not, so that it may be sent.
+        gone: why it certainly has not and never will, so that the job has failed.
     """
 
     receipt: Mapping[str, Any] | None = None
     absent: bool = False
+    gone: str | None = None
 
 
 class Words:

@@ -54,6 +54,9 @@ class CommonsDBSettings(ProviderSettings):
 
     poll_maximum: float = Field(5.0, gt=0, description="longest countdown, seconds")
     deadline: float = Field(90 * 60.0, gt=0, description="from the trigger; after it a job is expired, seconds")
+    absent_after: float = Field(
+        300.0, gt=60, description="no status record so long after the signature means that it never arrived, seconds"
+    )
 
 
 def cid_v1(public_metadata: Mapping[str, Any]) -> str:
@@ -220,12 +223,15 @@ class Declare(Operation[DeclareRequest]):
     async def locate(self, request: DeclareRequest, intent: Mapping[str, Any]) -> Located:
         """A status record proves the acceptance; 404 after a grace proves the opposite (contract 2.11).
 
-        It is not absent all the same: a body older than 60 s must be rebuilt and signed by the caller first.
+        It may not be sent again all the same: a body older than 60 s is refused, and only the caller can sign another.
         """
         try:
             body = await self._status(intent["identifier"])
         except NotFound:
-            return Located()
+            signed = request.body["declarationMetadata"]["publicMetadata"]["timestamp"] / 1000
+            if self.provider.notes.now() - signed < self.provider.settings.absent_after:
+                return Located()
+            return Located(gone="the declaration never arrived, and is too old to be sent now: sign it anew")
         if not isinstance(body.get("status"), str):
             raise BadAnswer("the status record has no status")
         return Located(receipt=self._receipt(intent["identifier"]))

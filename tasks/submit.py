@@ -133,6 +133,8 @@ def _after_asking(run: Runtime, job: Job, answer: Located | Exception) -> Move:
     if isinstance(answer, Located):
         if answer.receipt is not None:
             return _submitted(run, job, answer.receipt)
+        if answer.gone is not None:
+            return fail(job, now, "never_arrived", answer.gone, "trigger it under a new id")
         if answer.absent and now < job.deadline_at:
             return job.to(JobState.SUBMITTING, now=now, due_at=now + run.settings.lease, attempts=0, wish=None)
     elif not isinstance(answer, ProviderError | TimeoutError):

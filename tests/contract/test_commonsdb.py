@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.clock import ManualClock
+from jobs.memory_ledger import MemoryLedger
 from providers.base import Verdict
 from providers.commonsdb import CommonsDBSettings, cid_v1
 from providers.errors import BadAnswer, LostAnswer, Refused, TransientError, Unauthorized
@@ -570,3 +572,22 @@ def test_every_call_names_the_key_as_bearer() -> None:
     (seen,) = go(check())
     assert seen.headers["authorization"] == "Bearer the-key"
     assert seen.headers["accept"] == "application/json"
+
+
+@pytest.mark.parametrize(("age", "gone"), [(299, False), (301, True)])
+def test_a_declaration_without_a_record_is_given_up_only_when_it_is_too_old(bench: Bench, age: int, gone: bool) -> None:
+    """A 404 long after the signature means that it never arrived, and never can: the caller must sign anew."""
+    body = bench.body(DECLARE)
+    signed = body["declaration"]["declarationMetadata"]["publicMetadata"]["timestamp"] / 1000
+    notes = MemoryLedger(clock=ManualClock(signed + age))
+
+    async def check() -> None:
+        async with client(
+            "commonsdb", bench.sim.base_urls["commonsdb"], key=bench.sim.keys["commonsdb"], notes=notes
+        ) as p:
+            operation = p.operation("declare")
+            request = request_of(operation, body)
+            located = await operation.locate(request, operation.intent(request, "order-1"))
+            assert (located.receipt, located.absent, bool(located.gone)) == (None, False, gone)
+
+    go(check())

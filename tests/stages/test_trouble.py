@@ -72,6 +72,17 @@ def test_a_submission_that_certainly_is_absent_is_sent_once_more(stage: Stage) -
     assert stage.history().count("in_doubt") == 1
 
 
+def test_a_submission_that_never_arrived_and_never_can_fails(stage: Stage) -> None:
+    """The provider's own rules forbid sending it now: the caller is told, and nothing is sent again."""
+    stage.script.says("submit", LostAnswer("no answer"))
+    stage.script.says("locate", Located(), Located(gone="too old: sign it anew"))
+    stage.trigger()
+    job = stage.finish()
+    assert job.failure is not None
+    assert (job.state, job.failure.kind) == (JobState.FAILED, "never_arrived")
+    assert stage.script.count("submit") == 1
+
+
 def test_a_doubt_that_nobody_settles_expires(stage: Stage) -> None:
     """It is asked for ever more rarely, never sent again, and ends at the deadline with the outcome unknown."""
     stage.script.says("submit", LostAnswer("no answer"))

@@ -54,7 +54,9 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     tags: dict[str, str] = Field(default_factory=dict, max_length=20, description="the caller's own, searchable")
-    deadline: float | None = Field(None, gt=0, description="seconds from the trigger until the job is expired")
+    deadline: float | None = Field(
+        None, gt=0, le=10 * 365 * 86400, description="seconds from the trigger until the job is expired"
+    )
 
 
 def _meaning(model: Any, path: tuple[int | str, ...]) -> str:

@@ -11,9 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from celery import bootsteps, current_app
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from celery import current_app
 
 from config import checks
 from config.fail_points import reach
@@ -21,6 +19,7 @@ from config.runtime import Runtime
 from config.settings import settings
 from jobs.ledger import Bundle, Claim
 from jobs.states import JobState
+from tasks.repeat import Repeating
 from tasks.ways import WORKFLOWS
 
 logger = logging.getLogger(__name__)
@@ -40,8 +39,6 @@ _SINGLE = {
     JobState.EMITTING: "settle.emit",
 }
 
-#: After a tick that found the ledger or the broker away, seconds.
-_AFTER_TROUBLE = 1.0
 #: The shortest sleep, seconds: a full bundle means that more is due.
 _SHORTEST = 0.005
 
@@ -97,53 +94,24 @@ def _resume(run: Runtime, claim: Claim) -> None:
     workflow.rest(claim.id, _SINGLE[claim.state], claim.seq).apply_async(root_id=claim.id, parent_id=claim.id)
 
 
-class Clock(bootsteps.StartStopStep):
+class Clock(Repeating):
     """The bootstep that runs the clock in workers of the poll queue."""
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def __init__(self, consumer: Any, **options: Any) -> None:
-        super().__init__(consumer, **options)
-        self._entry: Any = None
-        self._run: Runtime
-        self._running = False
+    what = "clock"
 
     def include_if(self, consumer: Any) -> bool:
         """Only where the poll queue is consumed."""
         return POLL_QUEUE in consumer.app.amqp.queues.consume_from
 
-    def start(self, consumer: Any) -> None:
-        """Begin to tick; again after each reconnection to the broker."""
-        self._running = True
-        # It shares a thread with the worker's heartbeat: better a missed tick than a long wait.
-        self._run = run = Runtime(settings(), retries=0)
-        for finding in checks.reachable(run.redis):
+    def prepare(self, consumer: Any) -> None:
+        """Have a ledger of its own, and say so if it may forget jobs."""
+        # Better a missed tick than a long wait.
+        self._run = Runtime(settings(), retries=0)
+        for finding in checks.reachable(self._run.redis):
             fields = {"what": finding.what, "remedy": finding.remedy}
             refused = finding.level is checks.Level.REFUSED
             logger.log(logging.ERROR if refused else logging.WARNING, "ledger_at_risk", extra={"fields": fields})
-        logger.info("clock_started", extra={"fields": {"providers": ",".join(run.settings.providers())}})
-        self._schedule(consumer, 0.0)
 
-    def stop(self, consumer: Any) -> None:
-        """Stop ticking; other workers' clocks go on."""
-        self._running = False
-        if self._entry is not None:
-            self._entry.cancel()
-            self._entry = None
-
-    shutdown = stop
-
-    def _schedule(self, consumer: Any, seconds: float) -> None:
-        if self._running:
-            self._entry = consumer.timer.call_after(seconds, self._tick, (consumer,))
-
-    def _tick(self, consumer: Any) -> None:
-        wait = _AFTER_TROUBLE
-        try:
-            wait = tick(self._run, list(self._run.settings.providers()))
-        except (RedisError, OperationalError, OSError) as error:
-            logger.warning("clock_waits", extra={"fields": {"error": type(error).__name__}})
-        except Exception:
-            logger.exception("clock_failed")
-        finally:
-            self._schedule(consumer, wait)
+    def look(self) -> float:
+        """One tick for all providers."""
+        return tick(self._run, list(self._run.settings.providers()))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from celery import bootsteps
 from kombu.utils.json import loads
 from redis import Redis
 from redis.exceptions import RedisError
@@ -24,6 +23,7 @@ from jobs.errors import InvalidJob
 from jobs.inbox import Inbox
 from tasks.announce import Announcer
 from tasks.intake import new_job, record
+from tasks.repeat import Repeating
 from tasks.ways import WORKFLOWS
 
 logger = logging.getLogger(__name__)
@@ -33,8 +33,6 @@ INTAKE_QUEUE = "celery"
 
 #: Messages in one go; between two the worker's own loop runs.
 _AT_ONCE = 50
-#: After a look that found Redis away, seconds.
-_AFTER_TROUBLE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +109,10 @@ def receive(run: Runtime, inbox: Inbox, announcer: Announcer) -> int:
     return len(taken)
 
 
-class Intake(bootsteps.StartStopStep):
+class Intake(Repeating):
     """The bootstep that receives triggers in workers of the intake queue."""
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def __init__(self, consumer: Any, **options: Any) -> None:
-        super().__init__(consumer, **options)
-        self._entry: Any = None
-        self._running = False
+    what = "intake"
 
     def include_if(self, consumer: Any) -> bool:
         """Only where the intake queue is consumed, and the broker is a plain Redis."""
@@ -131,41 +124,21 @@ class Intake(bootsteps.StartStopStep):
         consumer.app.amqp.queues.deselect(INTAKE_QUEUE)
         return super().create(consumer)
 
-    def start(self, consumer: Any) -> None:
-        """Begin to receive; again after each reconnection to the broker."""
-        own = settings()
-        # It shares a thread with the worker's heartbeat: better a missed look than a long wait.
-        self._run = Runtime(own, retries=0)
-        client: Redis = Redis.from_url(
-            own.broker(), decode_responses=True, socket_timeout=5, socket_connect_timeout=5, socket_keepalive=True
+    def prepare(self, consumer: Any) -> None:
+        """Have a ledger and a connection to the broker of its own."""
+        # Better a missed look than a long wait.
+        self._run = Runtime(settings(), retries=0)
+        broker: Redis = Redis.from_url(
+            self._run.settings.broker(),
+            decode_responses=True,
+            socket_timeout=5,
+            socket_connect_timeout=5,
+            socket_keepalive=True,
         )
-        self._inbox = Inbox(client, INTAKE_QUEUE, lease=own.lease, clock=self._run.clock)
+        self._inbox = Inbox(broker, INTAKE_QUEUE, lease=self._run.settings.lease, clock=self._run.clock)
         self._announcer = Announcer(consumer.app, consumer.hostname)
-        self._running = True
-        logger.info("intake_started", extra={"fields": {"queue": INTAKE_QUEUE}})
-        self._schedule(consumer, 0.0)
 
-    def stop(self, consumer: Any) -> None:
-        """Stop receiving; what waits in the queue waits for another worker."""
-        self._running = False
-        if self._entry is not None:
-            self._entry.cancel()
-            self._entry = None
-
-    shutdown = stop
-
-    def _schedule(self, consumer: Any, seconds: float) -> None:
-        if self._running:
-            self._entry = consumer.timer.call_after(seconds, self._look, (consumer,))
-
-    def _look(self, consumer: Any) -> None:
-        wait = _AFTER_TROUBLE
-        try:
-            taken = receive(self._run, self._inbox, self._announcer)
-            wait = 0.0 if taken == _AT_ONCE else self._run.settings.clock_interval / 4
-        except (RedisError, OSError) as error:
-            logger.warning("intake_waits", extra={"fields": {"error": type(error).__name__}})
-        except Exception:
-            logger.exception("intake_failed")
-        finally:
-            self._schedule(consumer, wait)
+    def look(self) -> float:
+        """Receive what waits; look again at once if there may be more."""
+        taken = receive(self._run, self._inbox, self._announcer)
+        return 0.0 if taken == _AT_ONCE else self._run.settings.clock_interval / 4

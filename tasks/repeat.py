@@ -1,0 +1,67 @@
+"""A bootstep that looks again and again, on the timer of the worker's consumer: the clock and the intake are two."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import bootsteps
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+#: After a look that found the ledger or the broker away, seconds.
+_AFTER_TROUBLE = 1.0
+
+
+class Repeating(bootsteps.StartStopStep):
+    """Looks, and looks again after the seconds that the look asked for. Shares a thread with the worker's heartbeat."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    #: In front of the names of its log lines.
+    what = ""
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._entry: Any = None
+        self._running = False
+
+    def prepare(self, consumer: Any) -> None:
+        """Get ready for the first look."""
+
+    def look(self) -> float:
+        """Look once. Returns the seconds until the next look."""
+        raise NotImplementedError
+
+    def start(self, consumer: Any) -> None:
+        """Begin to look; again after each reconnection to the broker."""
+        self.prepare(consumer)
+        self._running = True
+        logger.info("%s_started", self.what)
+        self._schedule(consumer, 0.0)
+
+    def stop(self, consumer: Any) -> None:
+        """Stop looking; other workers go on."""
+        self._running = False
+        if self._entry is not None:
+            self._entry.cancel()
+            self._entry = None
+
+    shutdown = stop
+
+    def _schedule(self, consumer: Any, seconds: float) -> None:
+        if self._running:
+            self._entry = consumer.timer.call_after(seconds, self._look, (consumer,))
+
+    def _look(self, consumer: Any) -> None:
+        wait = _AFTER_TROUBLE
+        try:
+            wait = self.look()
+        except (RedisError, OperationalError, OSError) as error:
+            logger.warning("%s_waits", self.what, extra={"fields": {"error": type(error).__name__}})
+        except Exception:
+            logger.exception("%s_failed", self.what)
+        finally:
+            self._schedule(consumer, wait)

@@ -28,7 +28,7 @@ test: install ## Unit, contract, property and acceptance tests, in random order
 	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --numprocesses=2 --dist=loadscope $(ARGS)
 
 test-faults: install ## Break it on purpose: kill -9, restart Redis, cut connections; prints its figures
-	$(BIN)/python -m pytest tests/faults --timeout=300 -s $(ARGS)
+	$(BIN)/python -m pytest tests/faults --numprocesses=2 --dist=loadscope --timeout=300 -rP $(ARGS)
 
 test-containers: install ## Real containers: pytest-celery and the compose file (Docker, or a private engine)
 	PYTHON=$(BIN)/python docker/run-tests.sh $(ARGS)

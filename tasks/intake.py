@@ -126,6 +126,7 @@ def new_job(
     kwargs: dict[str, Any],
     *,
     eta: float | None = None,
+    here: bool = True,
 ) -> Job:
     """The job that a trigger asks for; already failed if its body is bad or its provider is not configured.
 
@@ -137,6 +138,7 @@ def new_job(
         args: positional arguments, which are not taken.
         kwargs: keyword arguments, options among them.
         eta: when it may begin, seconds since the epoch; at once if not given.
+        here: whether this process has the workers' settings, and so knows which providers are configured.
 
     Raises:
         InvalidJob: the id cannot stand in a key.
@@ -155,7 +157,8 @@ def new_job(
     }
     try:
         options, body = validate(request, args, kwargs)
-        run.settings.provider(provider)
+        if here:
+            run.settings.provider(provider)
     except (InvalidJob, ConfigurationError) as error:
         invalid = isinstance(error, InvalidJob)
         failure = Failure(
@@ -177,8 +180,8 @@ def new_job(
     )
 
 
-def record(run: Runtime, announcer: Announcer, job: Job, *, task: str | None = None) -> None:
-    """Write a triggered job to the ledger, and tell who waits.
+def record(run: Runtime, announcer: Announcer, job: Job, *, task: str | None = None) -> Acceptance:
+    """Write a triggered job to the ledger, and tell who waits. Returns what the ledger said.
 
     Args:
         run: the runtime.
@@ -192,10 +195,11 @@ def record(run: Runtime, announcer: Announcer, job: Job, *, task: str | None = N
     fields = {"job_id": job.id, "workflow": job.workflow, "answer": answer.value}
     if answer is Acceptance.CONFLICT:
         logger.error("trigger_refused", extra={"fields": {**fields, "reason": "the id belongs to another request"}})
-        return
+        return answer
     logger.info("trigger_accepted", extra={"fields": fields})
     held = job if answer is Acceptance.CREATED else run.ledger.get(job.id)
     announcer.to_flower([held], received=task if answer is Acceptance.CREATED else None)
+    return answer
 
 
 def accept(

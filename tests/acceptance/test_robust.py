@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from redis.exceptions import OutOfMemoryError
 
 from simulator import samples
 from workflows.command.stack import Process, running
 
-from .conftest import House, until
+from .conftest import PYTHON, House, until
 
 pytestmark = pytest.mark.acceptance
 
@@ -153,3 +155,28 @@ def test_each_line_of_the_procfile_runs_as_it_stands(house: House, name: str) ->
     with running(process):
         process.wait_for(ready)
     assert process.process.returncode in (0, -15)
+
+
+@pytest.mark.timeout(90)
+def test_a_full_redis_stops_the_intake_and_nothing_else(house: House) -> None:
+    """Out of memory: the trigger is refused or waits, with the reason in the log; memory back, everything goes on."""
+    house.environment.update(QUICK)
+    house.worker("-P", "threads", "-c", "2")
+    house.sim.plan("lettrlabs", "o-1", outcome="success", duration=120)
+    house.sim.plan("lettrlabs", "o-2", outcome="success", duration=1)
+    running_job = house.send("lettrlabs.convert", _upload("o-1"), "o-1")
+    until(lambda: running_job.state == "POLLING", "the first job to be polled")
+    waiting = house.send("lettrlabs.convert", _upload("o-2"), "o-2")  # it may have been recorded before memory ran out
+    house.redis.config_set("maxmemory", "1mb")
+    with pytest.raises(OutOfMemoryError):
+        house.redis.set("a", "b")
+    told = subprocess.run(
+        [PYTHON, "-m", "workflows.command", "submit", "lettrlabs.delete", "--input", "-", "--id", "o-3"],
+        input='{"id": 1}', env=house.environment, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (told.returncode, "Redis is full" in told.stderr) == (5, True), told.stderr
+    house.redis.config_set("maxmemory", "0")
+    assert running_job.get(timeout=30)["state"] == "succeeded"
+    assert waiting.get(timeout=30)["state"] == "succeeded"
+    books = house.sim.account()["lettrlabs"]
+    assert (books.jobs["o-1"].submits, books.jobs["o-2"].submits) == (1, 1)

@@ -25,7 +25,7 @@ def _spread(house: Ward) -> list[Sent]:
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_all_workers_die_at_once(house: Ward, pool: str) -> None:
-    """kill -9 of every worker while jobs are polled, fetched and finished: new workers bring all of them to their end."""
+    """kill -9 of every worker while jobs are polled, fetched and finished: new workers bring all to their end."""
     workers = house.pair("-P", pool, "-c", "2")
     jobs = _spread(house)
 

@@ -41,7 +41,7 @@ def _whole(house: Ward, sent: Sent) -> None:
 
 
 def test_the_disk_is_full(house: Ward) -> None:
-    """No file can grow beyond a page: the fetch fails midway, nothing half-written remains, and space brings it back."""
+    """No file can grow beyond a page: the fetch fails midway, nothing half-written remains; space brings it back."""
     worker = house.worker("-P", "threads", "-c", "2")
     resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (4096, ENDLESS))
     sent = house.produce("large", duration=10)

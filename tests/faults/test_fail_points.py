@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from config.fail_points import FAIL_POINTS
-
 from workflows.command.stack import Process
 
 from .conftest import GRACE, Ward, alive, until

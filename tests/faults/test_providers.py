@@ -1,4 +1,4 @@
-"""The provider is in trouble at every step of the way: that costs jobs time, never their life, and never a second job."""
+"""The provider is in trouble at every step: that costs jobs time, never their life, and never a second job."""
 
 from __future__ import annotations
 

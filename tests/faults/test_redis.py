@@ -70,7 +70,7 @@ def _stop(house: Ward) -> Callable[[], object]:
     ids=["frozen-prefork", "stopped-prefork", "stopped-threads"],
 )
 def test_redis_is_away_for_a_while(house: Ward, pool: str, away: Callable[[Ward], Callable[[], object]]) -> None:
-    """For 20 s, longer than any time limit: the same processes work again within 10 s, nothing is lost or sent twice."""
+    """For 20 s, longer than a time limit: the same processes work again within 10 s, nothing lost or sent twice."""
     workers = house.pair("-P", pool, "-c", "2")
     jobs = _every_stage(house, 1500)
     back = away(house)

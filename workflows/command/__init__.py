@@ -12,7 +12,7 @@ from enum import IntEnum
 from importlib import import_module
 
 import click
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from jobs.errors import ConfigurationError, IllegalMove, InvalidJob, JobConflict, JobNotFound, SettleError
 from jobs.states import JobState
@@ -98,6 +98,9 @@ def main() -> None:
     except SettleError as error:
         click.echo(f"settle: {error}", err=True)
         sys.exit(next(code for kind, code in _OF_ERROR if isinstance(error, kind)))
+    except OutOfMemoryError:
+        click.echo("settle: Redis is full, so no job is accepted: raise its maxmemory; running jobs go on", err=True)
+        sys.exit(Exit.SETUP)
     except RedisError as error:
         click.echo(f"settle: Redis does not answer ({type(error).__name__}): check SETTLE_REDIS_URL", err=True)
         sys.exit(Exit.SETUP)

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import uuid
-from contextlib import suppress
 from typing import IO, Any
 
 import click
 
 from config.runtime import runtime
-from jobs.errors import InvalidJob, JobConflict, JobNotFound
-from jobs.record import Job, check_job_id, digest_of
+from jobs.errors import InvalidJob, JobConflict
+from jobs.ledger import Acceptance
+from jobs.record import check_job_id
 from workflows.command import OF_STATE, Exit, show
 from workflows.command.follow import wait_for
-
-#: So long `submit` waits for a worker to record the job, seconds.
-_PATIENCE = 10.0
 
 
 def _body(source: IO[str]) -> dict[str, Any]:
@@ -64,8 +60,8 @@ def submit(
     """
     # Late: the application reads its settings, and `settle --help` needs none.
     from config.celery_app import app
-    from tasks.announce import REDACTED
-    from tasks.intake import validate
+    from tasks.announce import Announcer
+    from tasks.intake import new_job, record, validate
     from tasks.ways import WORKFLOWS
 
     app.loader.import_default_modules()
@@ -78,30 +74,15 @@ def submit(
         options["deadline"] = deadline
     validate(WORKFLOWS[name].request, (), {**body, **options})
     job_id = check_job_id(job_id or str(uuid.uuid4()))
-    _refuse_another(job_id, digest_of(name, {key: value for key, value in body.items() if key not in options}))
-    # Celery's client would write the arguments into the message's headers, in clear text for Flower.
-    app.send_task(f"settle.{name}", kwargs={**body, **options}, task_id=job_id, argsrepr="()", kwargsrepr=REDACTED)
-    job = wait_for([job_id], None)[0] if wait else _recorded(job_id)
-    if job is None:
-        click.echo(f"{job_id}: sent; no worker has taken it within {_PATIENCE:g} s (is one running?)", err=True)
-        sys.exit(Exit.NOT_FINISHED)
+    # Straight into the ledger, due at once: there is no message that could be lost.
+    run = runtime()
+    job = new_job(run, job_id, name, WORKFLOWS[name].request, (), {**body, **options}, here=False)
+    if record(run, Announcer(app, "settle@command"), job, task=f"settle.{name}") is Acceptance.CONFLICT:
+        raise JobConflict(f"id: {job_id} belongs to another request; use a new id, or the same input")
+    held = wait_for([job_id], None)[0] if wait else run.ledger.get(job_id)
+    job = held or job
     show.one(job, as_json=as_json)
     sys.exit(OF_STATE.get(job.state, Exit.DONE))
-
-
-def _refuse_another(job_id: str, digest: str) -> None:
-    with suppress(JobNotFound):
-        if runtime().ledger.get(job_id).digest != digest:
-            raise JobConflict(f"id: {job_id} belongs to another request; use a new id, or the same input")
-
-
-def _recorded(job_id: str) -> Job | None:
-    end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end:
-        with suppress(JobNotFound):
-            return runtime().ledger.get(job_id)
-        time.sleep(0.05)
-    return None
 
 
 COMMANDS = {"submit": submit}

@@ -11,7 +11,6 @@ from kombu.exceptions import OperationalError
 
 from jobs.states import JobState
 from simulator.plans import PROVIDERS
-from workflows.command.control import resolving
 from workflows.command.stack import Process
 
 from .conftest import GRACE, LEASE, Sent, Ward, alive, kill, ready
@@ -72,13 +71,8 @@ class Chaos:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + 1.0
-        for provider in PROVIDERS:
-            if not self.house.ledger.counts(provider).get(JobState.IN_DOUBT):
-                continue
-            for job in self.house.ledger.jobs(provider, JobState.IN_DOUBT, limit=50):
-                if job.attempts >= 2 and self.house.submits(sent[job.id]).accepted == 0:
-                    move = resolving(None, resubmit=True)(job, time.time())
-                    self.resolved += sum(each is not None for each in self.house.ledger.write([move]))
+        if any(self.house.ledger.counts(provider).get(JobState.IN_DOUBT) for provider in PROVIDERS):
+            self.resolved += self.house.resolve(sent.values())
 
 
 def _ended(house: Ward) -> int:

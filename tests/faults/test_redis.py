@@ -48,7 +48,7 @@ def test_redis_is_killed_and_restarted(house: Ward, pool: str) -> None:
     house.server.kill()
     house.server.start()
     jobs += _work_again(house, workers, time.monotonic(), f"killed-{pool}")
-    house.settle(jobs, 60)
+    house.settle(jobs, 60, person=True)
     house.in_time(jobs, f"Redis killed ({pool})")
 
 
@@ -80,7 +80,7 @@ def test_redis_is_away_for_a_while(house: Ward, pool: str, away: Callable[[Ward]
     back()
     since = time.monotonic()
     jobs += _work_again(house, workers, since, f"{away.__name__.strip('_')}-{pool}")
-    house.settle(jobs, 60)
+    house.settle(jobs, 60, person=True)
     house.in_time(jobs, f"Redis away for {AWAY:g} s ({away.__name__.strip('_')}, {pool})", AWAY + 3 + AGAIN)
 
 

@@ -14,7 +14,8 @@ class Level(StrEnum):
     """How bad a finding is."""
 
     REFUSED = "refused"  #: jobs would be lost, or cannot be written at all
-    WARNING = "warning"  #: jobs may be lost in a bad moment
+    WARNING = "warning"  #: jobs may be lost in a bad moment, or a provider differs from what is assumed
+    FINE = "fine"  #: looked at, and as it should be
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,19 @@ class Located:
     gone: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one harmless call found out about the real API.
+
+    Args:
+        what: was asked, and what was learnt; scrubbed.
+        remedy: what to change, empty if all is as assumed.
+    """
+
+    what: str
+    remedy: str = ""
+
+
 class Words:
     """A provider's table of status words.
 
@@ -243,6 +256,14 @@ class Provider(ABC):
     @abstractmethod
     def headers(self) -> dict[str, str]:
         """What every call carries; the key is in it."""
+
+    async def probe(self) -> list[Probe]:
+        """Make the calls that change nothing, and tell which assumption holds; for `settle doctor --provider`.
+
+        Raises:
+            ProviderError: the provider does not answer, or refuses the key.
+        """
+        return []
 
     def operation(self, name: str) -> Operation[Any]:
         """The operation of this name."""

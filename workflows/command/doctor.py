@@ -12,7 +12,9 @@ from config import checks
 from config.checks import Finding, Level
 from config.runtime import Runtime
 from config.settings import settings
-from jobs.errors import ConfigurationError
+from jobs.errors import ConfigurationError, InvalidJob
+from providers import discover
+from providers.errors import ProviderError
 from workflows.command import Exit
 
 
@@ -35,18 +37,51 @@ def examine() -> list[Finding]:
     return findings
 
 
+def ask(name: str) -> list[Finding]:
+    """Make a provider's harmless calls, and tell where it differs from what is assumed.
+
+    Raises:
+        InvalidJob: there is no such provider.
+        ConfigurationError: it is not configured.
+    """
+    if name not in discover():
+        raise InvalidJob(f"provider: {name!r} is not one of {', '.join(discover())}")
+    run = Runtime(settings(), retries=0)
+    try:
+        probes = run.loop.run(run.provider(name).probe())
+    except ProviderError as error:
+        remedy = f"check SETTLE_{name.upper()}__BASE_URL and SETTLE_{name.upper()}__API_KEY"
+        return [Finding(Level.REFUSED, f"{name}: {error}", remedy)]
+    finally:
+        run.close()
+    return [
+        Finding(Level.WARNING if probe.remedy else Level.FINE, f"{name}: {probe.what}", probe.remedy)
+        for probe in probes
+    ]
+
+
+_COLOURS = {Level.REFUSED: "red", Level.WARNING: "yellow", Level.FINE: "green"}
+
+
 @click.command()
+@click.option("--provider", "providers", multiple=True, metavar="NAME", help="Ask this API, too; may be given again.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def doctor(as_json: bool) -> None:
-    """Look at the set-up; exit 5 if something would lose jobs, or cannot work at all."""
+def doctor(providers: tuple[str, ...], as_json: bool) -> None:
+    """Look at the set-up; exit 5 if something would lose jobs, or cannot work at all.
+
+    With --provider, the calls of that API that change nothing are made, and compared with what Settle assumes.
+    """
     findings = examine()
+    for name in providers:
+        findings += ask(name)
     for finding in findings:
         if as_json:
             click.echo(json.dumps(asdict(finding)))
         else:
-            colour = "red" if finding.level is Level.REFUSED else "yellow"
-            click.echo(f"{click.style(finding.level.value, fg=colour)}: {finding.what}\n    remedy: {finding.remedy}")
-    if not findings and not as_json:
+            click.echo(f"{click.style(finding.level.value, fg=_COLOURS[finding.level])}: {finding.what}")
+            if finding.remedy:
+                click.echo(f"    remedy: {finding.remedy}")
+    if not as_json and all(finding.level is Level.FINE for finding in findings):
         click.echo("nothing is wrong")
     sys.exit(Exit.SETUP if any(finding.level is Level.REFUSED for finding in findings) else Exit.DONE)
 

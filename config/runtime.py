@@ -20,7 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from config.settings import CoreSettings, settings
-from jobs.clock import Clock, SystemClock
+from jobs.clock import Clock, ServerClock
 from jobs.ledger import Ledger
 from jobs.redis_ledger import RedisLedger
 from jobs.storage import Storage
@@ -84,12 +84,13 @@ class Runtime:
         self, settings: CoreSettings, *, ledger: Ledger | None = None, clock: Clock | None = None, retries: int = 6
     ) -> None:
         self.settings = settings
-        self.clock = clock or SystemClock()
         self.loop = EventLoop()
         self._retries = retries
         self._providers: dict[str, Provider] = {}
         if ledger is not None:
             self.ledger = ledger
+        if clock is not None:
+            self.clock = clock
 
     @cached_property
     def redis(self) -> Redis:
@@ -108,6 +109,11 @@ class Runtime:
             ),
         )
         return client
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The clock that all workers share."""
+        return ServerClock(self.redis)
 
     @cached_property
     def ledger(self) -> Ledger:

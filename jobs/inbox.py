@@ -12,7 +12,7 @@ from typing import Any
 
 from redis import Redis
 
-from jobs.clock import Clock, SystemClock
+from jobs.clock import Clock
 from jobs.codec import millis
 
 
@@ -27,12 +27,10 @@ class Inbox:
         prefix: in front of the keys of the book.
     """
 
-    def __init__(
-        self, redis: Redis, queue: str, *, lease: float, clock: Clock | None = None, prefix: str = "settle:"
-    ) -> None:
+    def __init__(self, redis: Redis, queue: str, *, lease: float, clock: Clock, prefix: str = "settle:") -> None:
         self._redis: Any = redis
         self._lease = lease
-        self._clock = clock or SystemClock()
+        self._clock = clock
         book = f"{prefix}inbox:{queue}"
         self._keys = [queue, f"{book}:held", f"{book}:leases", f"{book}:counter"]
         self._refused = f"{book}:refused"

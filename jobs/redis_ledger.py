@@ -16,7 +16,7 @@ from typing import Any, cast
 from redis import Redis
 
 from jobs import codec
-from jobs.clock import Clock, SystemClock
+from jobs.clock import Clock, ServerClock
 from jobs.errors import JobNotFound, SettleError
 from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event
 from jobs.record import Announcement, Job, Move
@@ -30,7 +30,7 @@ class RedisLedger:
 
     Args:
         redis: a client with `decode_responses=True`.
-        clock: tells the time.
+        clock: tells the time; the server's, if not given.
         prefix: in front of every key.
         retention: seconds for which a finished job is kept.
         events_kept: about so many events are kept per provider.
@@ -49,7 +49,7 @@ class RedisLedger:
     ) -> None:
         # redis-py's stubs answer for its synchronous and asynchronous client at once.
         self._redis: Any = redis
-        self._clock = clock or SystemClock()
+        self._clock = clock or ServerClock(redis)
         self._prefix = prefix
         self._retention = codec.millis(retention)
         self._events_kept = events_kept

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Any, Protocol
 
 from redis import Redis
-from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
 
 
 class Clock(Protocol):
@@ -72,8 +74,8 @@ class ServerClock:
     def _learn_again(self) -> None:
         try:
             self._learn()
-        except RedisError:
-            pass  # away: the next one may do better
+        except Exception as error:  # away, or being closed: what is known carries on, and the next one may do better
+            logger.info("clock_not_learnt", extra={"fields": {"error": type(error).__name__}})
         finally:
             self._lock.release()
 

@@ -65,10 +65,12 @@ def make_app() -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
+        # No soft limit: its signal may hit a child that is writing its answer, and what the parent reads then ends it
+        # (UnpicklingError). It does, when the broker was away for longer than the limit. See docs/reliability.md.
         task_time_limit=own.stage_time_limit,
-        task_soft_time_limit=own.stage_time_limit * 0.9,
         task_publish_retry_policy={"max_retries": 60, "interval_start": 0.2, "interval_step": 0.5, "interval_max": 5},
         broker_transport_options=transport if own.broker().startswith(("redis", "sentinel")) else {},
+        worker_consumer="config.consumer:Consumer",
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         visibility_timeout=own.visibility_timeout,

@@ -55,7 +55,7 @@ class EventLoop:
                 if thread is None or not thread.is_alive():
                     raise RuntimeError("the event loop died")
             return future.result()
-        except BaseException:  # a soft time limit, say: nobody waits for the answers any more
+        except BaseException:  # a cold shutdown, say: nobody waits for the answers any more
             future.cancel()
             raise
 

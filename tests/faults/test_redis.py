@@ -81,6 +81,8 @@ def test_redis_is_away_for_a_while(house: Ward, pool: str, away: Callable[[Ward]
     since = time.monotonic()
     jobs += _work_again(house, workers, since, f"{away.__name__.strip('_')}-{pool}")
     house.settle(jobs, 60, person=True)
+    assert alive(workers) == workers
+    assert not [line for line in house.log if "Unrecoverable" in line], "a worker is on its way out"
     house.in_time(jobs, f"Redis away for {AWAY:g} s ({away.__name__.strip('_')}, {pool})", AWAY + 3 + AGAIN)
 
 

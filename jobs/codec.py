@@ -28,7 +28,7 @@ def millis(seconds: float) -> int:
 
 
 def to_fields(job: Job) -> dict[str, str]:
-    """The hash fields of a job that are not empty, without the scripts' own (`state`, `seq`, `lease`, `digest`)."""
+    """The fields of a job that are not empty, without the scripts' own (`state`, `seq`, `floor`, `lease`, `digest`)."""
     static = {
         "v": RECORD_VERSION,
         "provider": job.provider,

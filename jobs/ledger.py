@@ -118,7 +118,7 @@ class Ledger(Protocol):
     def begin(
         self, provider: str, wakes: Iterable[tuple[str, int | None]], states: Collection[JobState], lease: float
     ) -> list[Job]:
-        """Start a stage on jobs in its states whose `seq` is still the claim's; without `seq`, if nobody holds them."""
+        """Start a stage on jobs in its states claimed since their last move; without `seq`, if nobody holds them."""
         ...
 
     def renew(self, job: Job, lease: float) -> bool:

@@ -23,6 +23,7 @@ class _Shelf:
         self.jobs: dict[str, Job] = {}
         self.due: dict[str, int] = {}
         self.lease: dict[str, int] = {}
+        self.floor: dict[str, int] = {}  # the seq of the last move or beginning
         self.done: dict[str, int] = {}
         self.bundles: dict[str, int] = {}
         self.events: list[Event] = []
@@ -75,7 +76,7 @@ class MemoryLedger:
         stored = self._stored(replace(job, seq=1))
         shelf.jobs[job.id] = stored
         shelf.counts[job.state] += 1
-        shelf.lease[job.id] = 0
+        shelf.lease[job.id], shelf.floor[job.id] = 0, 1
         self._schedule(shelf, stored)
         self._tell(shelf, None, stored, announcement, news=True)
         return Acceptance.CREATED
@@ -146,7 +147,7 @@ class MemoryLedger:
 
     def _expire(self, shelf: _Shelf) -> None:
         for job_id in [job_id for job_id, end in shelf.done.items() if end <= self._now()]:
-            del shelf.jobs[job_id], shelf.done[job_id], shelf.lease[job_id], self._owners[job_id]
+            del shelf.jobs[job_id], shelf.done[job_id], shelf.lease[job_id], shelf.floor[job_id], self._owners[job_id]
 
     def claim(self, provider: str, limits: ClaimLimits) -> Bundle:
         """Take what is due, atomically, and push its wake-up times forward by the lease."""
@@ -170,7 +171,7 @@ class MemoryLedger:
                 return Bundle(f"{name}|0", (), math.ceil((1 - tokens) * 1000 / limits.rate) / 1000)
             size = min(size, int(tokens))
         due = sorted((at, job_id) for job_id, at in shelf.due.items() if at <= now)[:size]
-        taken = [self._hold(shelf, job_id, limits.lease) for _, job_id in due]
+        taken = [self._raise(shelf, job_id, limits.lease) for _, job_id in due]
         claims = tuple(Claim(job.id, job.seq, job.state) for job in taken)
         if claims:
             shelf.bundles[f"{name}|{len(claims)}"] = now + codec.millis(limits.lease)
@@ -179,22 +180,28 @@ class MemoryLedger:
         wait = max(0, min(shelf.due.values()) - now) / 1000 if shelf.due else None
         return Bundle(f"{name}|{len(claims)}", claims, wait)
 
-    def _hold(self, shelf: _Shelf, job_id: str, lease: float) -> Job:
+    def _raise(self, shelf: _Shelf, job_id: str, lease: float) -> Job:
         shelf.jobs[job_id] = replace(shelf.jobs[job_id], seq=shelf.jobs[job_id].seq + 1)
-        shelf.lease[job_id] = shelf.due[job_id] = self._now() + codec.millis(lease)
+        shelf.due[job_id] = self._now() + codec.millis(lease)
         return self._read(shelf, job_id)
+
+    def _hold(self, shelf: _Shelf, job_id: str, lease: float) -> Job:
+        job = self._raise(shelf, job_id, lease)
+        shelf.lease[job_id], shelf.floor[job_id] = shelf.due[job_id], job.seq
+        return job
 
     def begin(
         self, provider: str, wakes: Iterable[tuple[str, int | None]], states: Collection[JobState], lease: float
     ) -> list[Job]:
-        """Start a stage on jobs in its states whose `seq` is still the claim's; without `seq`, if nobody holds them."""
+        """Start a stage on jobs in its states claimed since their last move; without `seq`, if nobody holds them."""
         shelf = self._shelves[provider]
         begun = []
         for job_id, seq in wakes:
             job = shelf.jobs.get(job_id)
             if job is None or job_id not in shelf.due or job.state not in states:
                 continue
-            if job.seq == seq or (seq is None and shelf.lease[job_id] <= self._now()):
+            free = shelf.lease[job_id] <= self._now() if seq is None else shelf.floor[job_id] < seq <= job.seq
+            if free:
                 begun.append(self._hold(shelf, job_id, lease))
         return begun
 
@@ -221,6 +228,7 @@ class MemoryLedger:
             shelf.counts[before.state] -= 1
             shelf.counts[after.state] += 1
         self._schedule(shelf, after)
+        shelf.floor[after.id] = after.seq
         shelf.lease[after.id] = shelf.due[after.id] if after.state in IN_HAND else 0
         self._tell(shelf, before.state, after, move.announcement, news=move.news)
         return after

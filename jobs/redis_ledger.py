@@ -175,7 +175,7 @@ class RedisLedger:
     def begin(
         self, provider: str, wakes: Iterable[tuple[str, int | None]], states: Collection[JobState], lease: float
     ) -> list[Job]:
-        """Start a stage on jobs in its states whose `seq` is still the claim's; without `seq`, if nobody holds them."""
+        """Start a stage on jobs in its states claimed since their last move; without `seq`, if nobody holds them."""
         flat = [part for job_id, seq in wakes for part in (job_id, "" if seq is None else seq)]
         now, length = self._now(), codec.millis(lease)
         answer = self._script["begin"](

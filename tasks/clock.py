@@ -25,6 +25,7 @@ from tasks.ways import WORKFLOWS
 logger = logging.getLogger(__name__)
 
 POLL_QUEUE = "settle.poll"
+FILES_QUEUE = "settle.files"
 
 #: The task that each waiting state is brought to. Bundles are messages of many jobs.
 _BUNDLED = {
@@ -63,9 +64,14 @@ def tick(run: Runtime, providers: Sequence[str]) -> float:
 
 def _publish(run: Runtime, provider: str, bundle: Bundle) -> None:
     by_task: defaultdict[str, list[Claim]] = defaultdict(list)
+    crowded: bool | None = None
     for claim in bundle.claims:
         if claim.state in _SINGLE:
-            _resume(run, claim)
+            if crowded is None:
+                limits = run.settings.claim_limits(provider)
+                crowded = _waiting(FILES_QUEUE) >= limits.bundles * limits.bundle_size
+            if not crowded:
+                _resume(run, claim)
         else:
             by_task[_BUNDLED[claim.state]].append(claim)
     if not by_task:
@@ -85,8 +91,18 @@ def _publish(run: Runtime, provider: str, bundle: Bundle) -> None:
         )
 
 
+def _waiting(queue: str) -> int:
+    """How many messages a queue holds."""
+    with current_app.connection_for_write() as connection:
+        channel: Any = connection.default_channel
+        try:
+            return int(channel.queue_declare(queue, passive=True).message_count)
+        except connection.channel_errors:  # Redis knows no empty queues
+            return 0
+
+
 def _resume(run: Runtime, claim: Claim) -> None:
-    """Bring back the rest of a chain whose message was lost, or whose worker died."""
+    """Bring back the rest of a chain whose message was lost, whose worker died, or whose turn has not come yet."""
     workflow = WORKFLOWS.get(run.ledger.get(claim.id).workflow)
     if workflow is None:
         logger.error("unknown_workflow", extra={"fields": {"job_id": claim.id}})

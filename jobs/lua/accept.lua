@@ -7,7 +7,7 @@ if held then
   if held == ARGV[2] then return 'same' end
   return 'conflict'
 end
-local fields = {'digest', ARGV[2], 'state', ARGV[3], 'seq', '1', 'lease', '0'}
+local fields = {'digest', ARGV[2], 'state', ARGV[3], 'seq', '1', 'floor', '1', 'lease', '0'}
 for i = 11, #ARGV do fields[#fields + 1] = ARGV[i] end
 redis.call('HSET', KEYS[1], unpack(fields))
 redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1])

@@ -41,7 +41,6 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0
   local state = redis.call('HGET', key, 'state')
   if state then
     local seq = redis.call('HINCRBY', key, 'seq', 1)
-    redis.call('HSET', key, 'lease', string.format('%.0f', now + lease))
     redis.call('ZADD', KEYS[1], now + lease, id)
     reply[#reply + 1] = id
     reply[#reply + 1] = seq

@@ -12,7 +12,7 @@ if drops > 0 then
   for i = 14, 13 + drops do names[#names + 1] = ARGV[i] end
   redis.call('HDEL', KEYS[1], unpack(names))
 end
-local fields = {'state', ARGV[4], 'seq', seq, 'lease', ARGV[12]}
+local fields = {'state', ARGV[4], 'seq', seq, 'floor', seq, 'lease', ARGV[12]}
 for i = 14 + drops, #ARGV do fields[#fields + 1] = ARGV[i] end
 redis.call('HSET', KEYS[1], unpack(fields))
 if ARGV[6] ~= '' then

@@ -140,13 +140,30 @@ def test_one_message_that_names_a_job_twice_begins_it_once(ledger: Ledger, new_j
     assert len(ledger.begin("alpha", wakes, [JobState.ACCEPTED], 30.0)) == 1
 
 
-def test_a_stale_claim_gets_nothing(ledger: Ledger, new_job: NewJob, clock: ManualClock, take: Take) -> None:
-    """Once the lease ran out and somebody else took the job, the old message is void."""
+def test_in_a_backlog_the_first_message_begins(ledger: Ledger, new_job: NewJob, clock: ManualClock, take: Take) -> None:
+    """A message that waited for longer than a lease is as good as those that were published meanwhile; one begins."""
     ledger.accept(new_job())
-    (old,) = take(lease=30.0)
+    claims = []
+    for _ in range(3):
+        claims += take(lease=30.0)
+        clock.advance(30)
+    wakes = [[(claim.id, claim.seq)] for claim in claims]
+    assert [len(ledger.begin("alpha", wake, [JobState.ACCEPTED], 30.0)) for wake in wakes] == [1, 0, 0]
+
+
+def test_a_claim_from_before_the_last_move_gets_nothing(
+    ledger: Ledger, new_job: NewJob, clock: ManualClock, take: Take
+) -> None:
+    """Somebody began, or moved the job, since: all older messages are void, and only a new claim counts."""
+    ledger.accept(new_job())
+    old = take(lease=30.0)
     clock.advance(30)
+    old += take(lease=30.0)
+    (job,) = ledger.begin("alpha", [(old[0].id, old[0].seq)], [JobState.ACCEPTED], 30.0)
+    ledger.write([job.stay(now=clock.now(), due_at=clock.now())])
     (new,) = take(lease=30.0)
-    assert ledger.begin("alpha", [(old.id, old.seq)], [JobState.ACCEPTED], 30.0) == []
+    for claim in old:
+        assert ledger.begin("alpha", [(claim.id, claim.seq)], [JobState.ACCEPTED], 30.0) == []
     assert len(ledger.begin("alpha", [(new.id, new.seq)], [JobState.ACCEPTED], 30.0)) == 1
 
 
@@ -162,11 +179,11 @@ def test_a_late_message_may_still_begin(ledger: Ledger, new_job: NewJob, clock: 
 def test_without_a_claim_only_a_free_job_begins(
     ledger: Ledger, new_job: NewJob, clock: ManualClock, take: Take
 ) -> None:
-    """A message without `seq` gets nothing while somebody holds the job."""
+    """A message without `seq` gets nothing while somebody works on the job; a claim alone is no work."""
     ledger.accept(new_job())
     wake = [("job-1", None)]
     take(lease=30.0)
-    assert ledger.begin("alpha", wake, [JobState.ACCEPTED], 30.0) == []
+    assert len(ledger.begin("alpha", wake, [JobState.ACCEPTED], 30.0)) == 1
     clock.advance(29.999)
     assert ledger.begin("alpha", wake, [JobState.ACCEPTED], 30.0) == []
     clock.advance(0.001)
@@ -218,8 +235,8 @@ def test_only_the_good_ones_of_a_bundle_begin(ledger: Ledger, new_job: NewJob, t
     for job_id in "abcd":
         ledger.accept(new_job(job_id))
     seqs = {claim.id: claim.seq for claim in take()}
-    wakes = [("d", seqs["d"]), ("nobody", 1), ("b", seqs["b"] - 1), ("a", seqs["a"]), ("c", None)]
-    assert [job.id for job in ledger.begin("alpha", wakes, [JobState.ACCEPTED], 30.0)] == ["d", "a"]
+    wakes = [("d", seqs["d"]), ("nobody", 1), ("b", seqs["b"] - 1), ("a", seqs["a"]), ("c", None), ("c", seqs["c"])]
+    assert [job.id for job in ledger.begin("alpha", wakes, [JobState.ACCEPTED], 30.0)] == ["d", "a", "c"]
     assert ledger.begin("alpha", [], [JobState.ACCEPTED], 30.0) == []
 
 

@@ -55,6 +55,7 @@ class Expected:
     state: JobState
     due: int | None
     seq: int = 1
+    floor: int = 1
     lease: int = 0
     history: list[tuple[int, JobState | None, JobState]] = field(default_factory=list)
 
@@ -169,7 +170,7 @@ class Workers(RuleBasedStateMachine):
         for job_id in due:
             known = self.expected[job_id]
             known.seq += 1
-            known.due = known.lease = self.now() + LEASE
+            known.due = self.now() + LEASE
         assert bundle.claims == tuple(
             Claim(job_id, self.expected[job_id].seq, self.expected[job_id].state) for job_id in due
         )
@@ -217,14 +218,14 @@ class Workers(RuleBasedStateMachine):
             and known.provider == provider
             and known.due is not None
             and known.state in wanted
-            and (known.seq == seq or (seq is None and known.lease <= self.now()))
+            and (known.lease <= self.now() if seq is None else known.floor < seq <= known.seq)
         )
         if not may:
             assert self.unchanged(lambda: self.ledger.begin(provider, wakes, wanted, LEASE / 1000)) == []
             return
         assert known is not None
         (job,) = self.ledger.begin(provider, wakes, wanted, LEASE / 1000)
-        known.seq += 1
+        known.seq = known.floor = known.seq + 1
         known.due = known.lease = self.now() + LEASE
         assert (job.id, job.seq, job.state) == (job_id, known.seq, known.state)
         self.copies.append(job)
@@ -261,6 +262,7 @@ class Workers(RuleBasedStateMachine):
         assert written is not None
         assert doubled is None
         known.state, known.seq = after.state, before.seq + 1
+        known.floor = known.seq
         known.due = codec.millis(after.due_at) if after.due_at is not None else None
         known.lease = (known.due or 0) if after.state in IN_HAND else 0
         if move.news:

@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(280)]
 
 JOBS = 1000
 PER_SECOND = 20.0
+IN_FLIGHT = 150  # a slow machine gets its triggers later: this is about faults, not about overload
 KILL_EVERY = 4.0
 RESTARTS = (0.3, 0.7)  # of the triggers sent
 WORKERS = 3
@@ -102,12 +103,12 @@ def test_a_thousand_jobs_while_everything_dies(house: Ward) -> None:
         if restarts and number >= restarts[0]:
             chaos.restart_redis()
             restarts.pop(0)
-        while time.monotonic() < began + number / PER_SECOND:
+        while time.monotonic() < began + number / PER_SECOND or number - _ended(house) >= IN_FLIGHT:
             chaos.strike()
             chaos.resolve(sent)
             time.sleep(0.01)
     sending = time.monotonic() - began
-    while (ended := _ended(house)) < JOBS and time.monotonic() < began + 200:
+    while (ended := _ended(house)) < JOBS and time.monotonic() < began + 240:
         if ended < JOBS * 0.98:
             chaos.strike()
         chaos.resolve(sent)

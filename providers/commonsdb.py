@@ -215,7 +215,7 @@ class Declare(Operation[DeclareRequest]):
         if verdict is Verdict.SUCCEEDED:
             result = {"identifier": identifier}
             if self.provider.settings.confirm_by:
-                missing = await self._missing(identifier, (job.intent or {}).get("iscc"))
+                missing = await self._missing(identifier, job.intent or {})
                 if missing:
                     message = f"processed, but not shown yet by {', '.join(missing)}"
                 if missing and self._patient(job, body):
@@ -225,15 +225,15 @@ class Declare(Operation[DeclareRequest]):
             verdict, word=word if isinstance(word, str) else None, known=known, message=message, result=result
         )
 
-    async def _missing(self, identifier: str, iscc: str | None) -> list[str]:
+    async def _missing(self, identifier: str, intent: Mapping[str, Any]) -> list[str]:
         """Who does not show the declaration, or could not be asked: neither makes a processed one a failed one."""
-        missing = []
+        http, iscc, computed, missing = self.provider.http, intent.get("iscc"), intent.get("identifier"), []
         for who in self.provider.settings.confirm_by:
             try:
                 if who == "metadata":
-                    seen = await shown.in_metadata(self.provider.http, identifier)
+                    seen = await shown.in_metadata(http, identifier, computed)
                 else:
-                    seen = iscc is None or await shown.in_search(self.provider.http, identifier, iscc)
+                    seen = iscc is None or await shown.in_search(http, iscc, identifier, computed)
             except Busy:
                 raise
             except ProviderError as error:

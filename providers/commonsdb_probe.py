@@ -71,7 +71,7 @@ async def _shown(provider: CommonsDB, who: str) -> Probe:
         if who == "metadata":
             found = await shown.in_metadata(provider.http, _NOBODY)
         else:
-            found = await shown.in_search(provider.http, _NOBODY, _ISCC)
+            found = await shown.in_search(provider.http, _ISCC, _NOBODY)
     except Unauthorized:
         return Probe(f"{who} does not take the key", remedy)
     except ProviderError as error:

@@ -15,8 +15,13 @@ from providers.errors import BadAnswer, NotFound
 from providers.http import Answer, ProviderClient, segment
 
 
-async def in_metadata(http: ProviderClient, identifier: str) -> bool:
-    """Whether `GET /v1/metadata/{identifier}` shows it.
+async def in_metadata(http: ProviderClient, identifier: str, computed: str | None = None) -> bool:
+    """Whether `GET /v1/metadata/{identifier}` shows a declaration.
+
+    Args:
+        http: of the provider.
+        identifier: as the service gave it.
+        computed: as we computed it, should that differ.
 
     Raises:
         ProviderError: it could not be asked.
@@ -26,11 +31,12 @@ async def in_metadata(http: ProviderClient, identifier: str) -> bool:
         body = answer.check("error", "message").object()
     except NotFound:
         return False
-    return answer.headers.get("x-cid-header") == identifier or identifier in _names(body)
+    names = {*_names(body), answer.headers.get("x-cid-header")}
+    return identifier in names or (computed is not None and computed in names)
 
 
-async def in_search(http: ProviderClient, identifier: str, iscc: str) -> bool:
-    """Whether `GET /v1/search/{code}` lists it.
+async def in_search(http: ProviderClient, iscc: str, identifier: str, computed: str | None = None) -> bool:
+    """Whether `GET /v1/search/{code}` lists a declaration of this ISCC; further arguments as above.
 
     Raises:
         ProviderError: it could not be asked.
@@ -39,7 +45,8 @@ async def in_search(http: ProviderClient, identifier: str, iscc: str) -> bool:
     body = answer.check("error", "message").object()
     if not isinstance(body.get("results"), list):
         raise BadAnswer("the search has no list of results")
-    return identifier in _names(body)
+    names = set(_names(body))
+    return identifier in names or (computed is not None and computed in names)
 
 
 def _names(body: Mapping[str, Any]) -> Iterator[str]:

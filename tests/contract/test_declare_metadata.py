@@ -6,6 +6,7 @@ import asyncio
 import base64
 import copy
 import json
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -352,7 +353,16 @@ async def stamped_by(answer: Any, desk: Desk, **more: Any) -> tuple[TransientErr
 
 
 def _for_another(seen: Seen) -> bytes:
-    return http(200, tsa.make_reply(tsa.make_query(b"something else"), 1.8e9, 1))
+    """The right nonce, the right algorithm, another digest."""
+    digest = tsa.read_query(seen.body).digest
+    return http(200, tsa.make_reply(seen.body.replace(digest, digest[::-1]), 1.8e9, 1))
+
+
+def _by_another_hash(seen: Seen) -> bytes:
+    """The digest of the same data, but of another algorithm, and the right nonce."""
+    made = tsa.make_reply(seen.body, 1.8e9, 1)
+    sha512, sha256 = bytes.fromhex("0609608648016503040203"), bytes.fromhex("0609608648016503040201")
+    return http(200, made.replace(sha512, sha256))
 
 
 def _without_nonce(seen: Seen) -> bytes:
@@ -369,6 +379,7 @@ NO_STAMPS: dict[str, Any] = {
     },
     **{f"rubbish-{number}": lambda _, body=body: http(200, body) for number, body in enumerate(RUBBISH)},
     "other-data": _for_another,
+    "other-hash": _by_another_hash,
     "no-nonce": _without_nonce,
     "closed": lambda _: None,
     "half": lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nhalf",
@@ -855,3 +866,43 @@ def test_without_a_time_of_the_success_patience_counts_from_the_submission(desk:
             assert (await operation.observe(job)).result["confirmed"] is False
 
     go(check())
+
+
+# --- the key -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 202, 400, 401, 422, 500])
+def test_the_private_key_is_nowhere(desk: Desk, caplog: pytest.LogCaptureFixture, status: int) -> None:
+    """Not in a request to either side, an error, an intent, a receipt, a log record at DEBUG, or a representation."""
+    caplog.set_level("DEBUG")
+    shown: list[str] = []
+
+    def stamps(seen: Seen) -> bytes:
+        shown.append(repr(seen.raw))
+        return http(200, tsa.make_reply(seen.body, 1.8e9, 1))
+
+    def answer(seen: Seen) -> bytes:
+        shown.append(repr(seen.raw))
+        return http(status, {"cidV1": "bbqjc", "serverTime": 1, "error": "no", "message": seen.raw.decode()[:300]})
+
+    async def check() -> None:
+        async with scripted(stamps) as authority, scripted(answer) as server:
+            own = desk.settings(tsa_url=authority.url)
+            async with client("commonsdb", server.url, notes=desk.notes, **own) as provider:
+                operation = provider.operation("declare")
+                request = request_of(operation, FULL)
+                intent = operation.intent(request, JOB_ID)
+                try:
+                    shown.append(repr(await operation.submit(request, intent)))
+                except Exception as error:
+                    shown.append("".join(traceback.format_exception(error)))
+                shown.extend(map(repr, (intent, provider.settings, provider, operation, vars(provider), request)))
+            for seen in authority.seen:
+                assert desk.bench.sim.keys["commonsdb"] not in seen.raw.decode("latin-1")
+
+    go(check())
+    key = samples.signing_key()
+    text = "\n".join([*shown, caplog.text, *(str(record.__dict__) for record in caplog.records)])
+    assert len(shown) == 2 + 1 + 1 + 6
+    assert str(key.as_dict(private=True)["d"]) not in text
+    assert "PRIVATE KEY" not in text

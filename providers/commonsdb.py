@@ -48,6 +48,9 @@ WINDOW = 60.0
 #: A body that is older is not sent any more: it would arrive too late, seconds.
 _TOO_OLD = 45.0
 
+#: A job that is processed must not expire for want of being shown: patience ends so long before its deadline, seconds.
+_LAST_LOOK = 30.0
+
 #: The note in which the workers share what they learnt of the server's clock, in milliseconds.
 _SKEW = "clock-skew"
 
@@ -244,10 +247,13 @@ class Declare(Operation[DeclareRequest]):
 
     def _patient(self, job: Job, status: Mapping[str, Any]) -> bool:
         """Whether a processed declaration may still take its time to be shown."""
+        now = self.provider.notes.now()
         changed = status.get("updatedAt")  # by the server's clock; an optional field
-        since = changed / 1000 if isinstance(changed, int) else job.submitted_at or 0.0
-        end: float = min(since + self.provider.settings.confirm_within, job.deadline_at)
-        return self.provider.server_time() < end
+        if isinstance(changed, int):
+            waited = self.provider.server_time() - changed / 1000
+        else:
+            waited = now - (job.submitted_at or 0.0)
+        return waited < self.provider.settings.confirm_within and now < job.deadline_at - _LAST_LOOK
 
 
 def _error_body(answer: Answer) -> dict[str, Any]:

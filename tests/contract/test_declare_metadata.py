@@ -8,6 +8,7 @@ import copy
 import json
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -755,20 +756,24 @@ def test_a_declaration_that_is_never_shown_succeeds_unconfirmed(desk: Desk) -> N
 
 
 def test_the_deadline_does_not_make_an_expired_job_of_a_processed_one(desk: Desk) -> None:
-    """At the deadline patience is over, whatever was set."""
+    """Shortly before it patience is over, whatever was set, and by our own clock."""
     desk.bench.sim.set_switches("commonsdb", findable_after_seconds=10_000)
 
     async def check() -> None:
         async with desk.trip(confirm_within=9000) as trip:
             await trip.submit()
             desk.pass_by(100)
-            job = trip.job
-            assert (await trip.operation.observe(job)).verdict is Verdict.RUNNING
-            overdue = Job(
-                job.id, job.provider, job.workflow, job.state, 0.0, desk.clock.now(), intent=job.intent,
-                receipt=job.receipt,
-            )  # fmt: skip
-            assert (await trip.operation.observe(overdue)).verdict is Verdict.SUCCEEDED
+            for skew, left, verdict in (
+                (0, 31, Verdict.RUNNING),
+                (0, 29, Verdict.SUCCEEDED),
+                (0, -1, Verdict.SUCCEEDED),
+                (-40_000, 29, Verdict.SUCCEEDED),
+                (-40_000, 31, Verdict.RUNNING),
+                (40_000, 31, Verdict.RUNNING),
+            ):
+                trip.operation.provider.learn(desk.clock.now() + skew / 1000, desk.clock.now())
+                job = replace(trip.job, deadline_at=desk.clock.now() + left)
+                assert (await trip.operation.observe(job)).verdict is verdict
 
     go(check())
 

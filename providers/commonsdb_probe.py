@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import email.utils
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from jobs.errors import ConfigurationError
 from providers import commonsdb_shown as shown
@@ -21,6 +22,8 @@ _ISCC = "ISCC:" + "A" * 55
 
 #: Half of the window: a clock that is further off leaves too little of it, seconds (contract 2.2).
 _OFF = 30.0
+
+_RENEW = "put one that is in force into the file that SETTLE_COMMONSDB__CREDENTIALS_FILE names, and restart the workers"
 
 
 async def probe(provider: CommonsDB) -> list[Probe]:
@@ -91,10 +94,23 @@ def _signing(provider: CommonsDB) -> list[Probe]:
     if settings.declarer_id is None:
         probes.append(Probe("each job must name its declarerId", "set SETTLE_COMMONSDB__DECLARER_ID"))
     try:
-        probes += [Probe("the credentials can be read")] if provider.signer.credentials else []
+        probes += [_valid(credential, provider.notes.now()) for credential in provider.signer.credentials]
     except ConfigurationError as error:
         probes.append(Probe("each job must bring its credentials", str(error)))
     return probes
+
+
+def _valid(credential: Mapping[str, Any], now: float) -> Probe:
+    """The service does not look at these dates (contract 2.2), but whoever reads the record may."""
+    for name in ("validFrom", "validUntil"):
+        try:
+            at = datetime.fromisoformat(str(credential.get(name)))
+        except ValueError:
+            return Probe(f"a credential has no {name} that is a date", _RENEW)
+        moment = at.replace(tzinfo=at.tzinfo or UTC).timestamp()
+        if (now < moment) if name == "validFrom" else (now > moment):
+            return Probe(f"a credential is not in force: its {name} is {at.date()}", _RENEW)
+    return Probe(f"a credential is in force until {at.date()}")
 
 
 async def _stamp(provider: CommonsDB) -> Probe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from email.utils import formatdate
 from typing import Any
@@ -66,6 +67,25 @@ def test_without_a_key_to_sign_no_stamp_is_asked_for(desk: Desk) -> None:
 def test_what_signing_lacks_is_named(desk: Desk, change: dict[str, Any], named: str) -> None:
     """Each by its variable."""
     assert any(named in remedy for remedy in remedies(asked(desk, **change)))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"validUntil": "2020-01-01T00:00:00.000Z"}, "validUntil"),
+        ({"validFrom": "2999-01-01T00:00:00+01:00"}, "validFrom"),
+        ({"validUntil": "2020-01-01T00:00:00"}, "validUntil"),
+        ({"validUntil": None}, "validUntil"),
+        ({"validFrom": "soon"}, "validFrom"),
+    ],
+    ids=["over", "not-yet", "over-without-zone", "no-date", "rubbish"],
+)
+def test_a_credential_that_is_not_in_force_is_named(desk: Desk, change: dict[str, Any], named: str) -> None:
+    """Each of the file is looked at."""
+    desk.credentials.write_text(json.dumps([samples.credential(), {**samples.credential(), **change}]))
+    (found,) = [probe for probe in asked(desk) if probe.remedy]
+    assert named in found.what
+    assert "SETTLE_COMMONSDB__CREDENTIALS_FILE" in found.remedy
 
 
 def test_an_authority_that_gives_no_stamp_is_named(desk: Desk) -> None:

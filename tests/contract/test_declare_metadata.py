@@ -161,7 +161,10 @@ def _keys() -> Iterator[tuple[str, str]]:
     yield "RSA", RSAKey.generate_key(2048, private=True).as_pem(private=True).decode()
 
 
-@pytest.mark.parametrize("key", [key for _, key in _keys()], ids=[name for name, _ in _keys()])
+KEYS = dict(_keys())
+
+
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
 def test_a_key_that_cannot_sign_is_named_and_not_quoted(desk: Desk, key: str) -> None:
     """The job waits for the operator; the setting is named."""
 

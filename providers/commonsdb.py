@@ -65,7 +65,7 @@ class Declare(Operation[DeclareRequest]):
     provider: CommonsDB
 
     def intent(self, request: DeclareRequest, job_id: str) -> dict[str, Any]:
-        """The identifier, known before the POST; the time in it, if it is ours to choose; the ISCC for the search.
+        """The identifier, known before the POST; its time and ours, if it is ours to choose; the ISCC for the search.
 
         Raises:
             ConfigurationError: the settings lack what plain metadata needs to be signed.
@@ -76,7 +76,8 @@ class Declare(Operation[DeclareRequest]):
         self.provider.signer.check()
         timestamp = round(self.provider.server_time() * 1000)
         public = self.provider.signer.public(request, timestamp)
-        return {"identifier": cid_v1(public), "iscc": public["iscc"], "timestamp": timestamp}
+        at = self.provider.notes.now()
+        return {"identifier": cid_v1(public), "iscc": public["iscc"], "timestamp": timestamp, "at": at}
 
     def again(self, request: DeclareRequest, job: Job) -> dict[str, Any]:
         """A new time and so a new identifier, unless the old one still counts: under one identifier is one record.
@@ -86,17 +87,21 @@ class Declare(Operation[DeclareRequest]):
         old = job.intent or {}
         earlier = list(old.get("earlier", ()))
         if job.state is JobState.IN_DOUBT:
-            if request.metadata is None or self.provider.server_time() - self._time(request, old) <= WINDOW:
+            if request.metadata is None or self._age(request, old) <= WINDOW:
                 return dict(old)
             earlier.append(old["identifier"])
         return self.intent(request, job.id) | ({"earlier": earlier} if earlier else {})
 
-    @staticmethod
-    def _time(request: DeclareRequest, intent: Mapping[str, Any]) -> float:
-        """The time in the body, seconds since the epoch."""
+    def _age(self, request: DeclareRequest, intent: Mapping[str, Any]) -> float:
+        """How long ago a body was made, seconds: by the server's clock and by ours, whichever says less.
+
+        One wrong answer about the server's clock must not make a young body look old.
+        """
+        ours, theirs = self.provider.notes.now(), self.provider.server_time()
         if request.metadata is not None:
-            return float(intent["timestamp"]) / 1000
-        return float(request.body["declarationMetadata"]["publicMetadata"]["timestamp"]) / 1000
+            return min(theirs - float(intent["timestamp"]) / 1000, ours - float(intent["at"]))
+        signed: int = request.body["declarationMetadata"]["publicMetadata"]["timestamp"]
+        return min(theirs, ours) - signed / 1000
 
     async def submit(self, request: DeclareRequest, intent: Mapping[str, Any]) -> dict[str, Any]:
         """`POST /v1/declare`. The portal does not print the success code, so any 2xx counts (contract 7.1)."""
@@ -139,7 +144,7 @@ class Declare(Operation[DeclareRequest]):
                 stamps = await self.provider.stamper.stamp_all(tokens)
         except TimeoutError:
             raise NotReady(f"no time stamp within {patience:g} s") from None
-        if self.provider.server_time() - self._time(request, intent) > _TOO_OLD:
+        if self.provider.server_time() - intent["timestamp"] / 1000 > _TOO_OLD:
             raise NotReady("the declaration got too old before it could be sent")
         body = {
             "signature": tokens[0],
@@ -192,7 +197,7 @@ class Declare(Operation[DeclareRequest]):
             if not isinstance(body.get("status"), str):
                 raise BadAnswer("the status record has no status")
             return Located(receipt=self._receipt(identifier))
-        if self.provider.server_time() - self._time(request, intent) < self.provider.settings.absent_after:
+        if self._age(request, intent) < self.provider.settings.absent_after:
             return Located()
         by_metadata = "metadata" in self.provider.settings.confirm_by
         if by_metadata and await shown.in_metadata(self.provider.http, intent["identifier"]):

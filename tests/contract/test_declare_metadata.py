@@ -544,6 +544,27 @@ def test_by_a_clock_that_is_known_to_be_wrong_nothing_is_absent_early(desk: Desk
     go(check())
 
 
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("skew", [3600, -3600])
+def test_one_wrong_answer_about_the_clock_makes_no_young_body_old(desk: Desk, skew: int, signed: bool) -> None:
+    """Somebody learnt nonsense in between: both clocks must say that the grace is over."""
+    lose(desk, "reset")
+
+    async def check() -> None:
+        async with desk.trip(desk.bench.body(DECLARE) if signed else None) as trip:
+            with pytest.raises(LostAnswer):
+                await trip.submit()
+            trip.operation.provider.learn(desk.clock.now() + skew, desk.clock.now())
+            desk.pass_by(299)
+            located = await trip.locate()
+            assert (located.absent, located.gone) == (False, None)
+            desk.pass_by(2)
+            located = await trip.locate()
+            assert (located.absent or located.gone is not None) is (skew > 0)
+
+    go(check())
+
+
 def test_a_declaration_without_a_status_record_is_found_by_metadata(desk: Desk) -> None:
     """Its status record may be late, or never written: what metadata shows was accepted."""
     desk.bench.sim.set_switches("commonsdb", not_found_seconds=10_000)

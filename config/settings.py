@@ -75,11 +75,10 @@ class CoreSettings(BaseSettings):
                 "SETTLE_VISIBILITY_TIMEOUT must exceed SETTLE_STAGE_TIME_LIMIT, or a running stage is delivered again"
             )
         for name, provider in self.providers().items():
-            longest = provider.connect_timeout + provider.read_timeout
-            if self.lease <= longest:
+            if self.lease <= provider.longest_submission:
                 raise ValueError(
-                    f"SETTLE_LEASE ({self.lease:g} s) must exceed connect_timeout + read_timeout of {name} "
-                    f"({longest:g} s), or a slow answer outlives its claim"
+                    f"SETTLE_LEASE ({self.lease:g} s) must exceed what one submission of {name} may take "
+                    f"({provider.longest_submission:g} s: its timeouts together), or a slow answer outlives its claim"
                 )
         return self
 

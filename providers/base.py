@@ -164,6 +164,11 @@ class ProviderSettings(BaseModel):
         """The window in which jobs are polled."""
         return PollPolicy(first=self.poll_first, minimum=self.poll_minimum, maximum=self.poll_maximum)
 
+    @property
+    def longest_submission(self) -> float:
+        """How long one submission may take, seconds: the lease must be longer."""
+        return self.connect_timeout + self.read_timeout
+
     def missing(self, provider: str) -> list[str]:
         """The environment variables without which the provider cannot be called."""
         return [
@@ -198,6 +203,10 @@ class Operation(ABC, Generic[RequestT]):
     @abstractmethod
     def intent(self, request: RequestT, job_id: str) -> dict[str, Any]:
         """What is written to the ledger before the POST: enough to find the job again, nothing personal."""
+
+    def again(self, request: RequestT, job: Job) -> dict[str, Any]:
+        """The intent of a further attempt; `job.intent` is that of the one before, `in_doubt` if that one was sent."""
+        return self.intent(request, job.id)
 
     @abstractmethod
     async def submit(self, request: RequestT, intent: Mapping[str, Any]) -> dict[str, Any]:

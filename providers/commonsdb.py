@@ -2,211 +2,174 @@
 
 A declaration can never be deleted, so its identifier is computed before the POST (2.7): it is what a lost answer is
 asked for again. Only `status` decides (3.3); `pending` and every unknown word mean running.
+
+A body counts for 60 s of the server's clock. One that Settle signs itself is made anew when that time is over, with
+another time and so another identifier: only after the service certainly has nothing under the one before.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
+import asyncio
 import re
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Self
-
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    ModelWrapValidatorHandler,
-    PrivateAttr,
-    model_validator,
-)
+from typing import Any, ClassVar
 
 from jobs.record import Job
-from providers.base import (
-    Located,
-    Observation,
-    Operation,
-    Provider,
-    ProviderSettings,
-    Request,
-    Verdict,
-    Words,
-    id_text,
+from jobs.states import JobState
+from providers import commonsdb_shown as shown
+from providers.base import Located, Notes, Observation, Operation, Probe, Provider, Verdict, Words, id_text
+from providers.commonsdb_identifier import cid_v1
+from providers.commonsdb_probe import probe
+from providers.commonsdb_requests import DeclareRequest
+from providers.commonsdb_settings import CommonsDBSettings
+from providers.commonsdb_signing import Signer
+from providers.commonsdb_stamps import Stamper
+from providers.errors import (
+    BadAnswer,
+    Busy,
+    NotFound,
+    NotReady,
+    NotSent,
+    ProviderError,
+    Refused,
+    TransientError,
+    Unavailable,
+    scrub,
 )
-from providers.errors import BadAnswer, NotFound, Refused, scrub
 from providers.http import Answer, segment
+
+__all__ = ["PROVIDER", "WINDOW", "WORDS", "CommonsDB", "CommonsDBSettings", "Declare", "DeclareRequest", "cid_v1"]
 
 WORDS = Words(succeeded=("success",), failed=("failed",), running=("pending",))
 
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
-_JWT = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"
+#: A body counts so long before and after its time, by the server's clock, seconds (contract 2.2).
+WINDOW = 60.0
+
+#: A body that is older is not sent any more: it would arrive too late, seconds.
+_TOO_OLD = 45.0
+
+#: A job that is processed must not expire for want of being shown: patience ends so long before its deadline, seconds.
+_LAST_LOOK = 30.0
+
+#: The note in which the workers share what they learnt of the server's clock, in milliseconds.
+_SKEW = "clock-skew"
+
 _PATH = re.compile(r"[\w.$@\[\]-]{1,120}", re.ASCII)
-
-#: A declaration is nested by its shape; more levels than this are a mistake or an attack.
-DEEPEST = 64
-
-
-class CommonsDBSettings(ProviderSettings):
-    """CommonsDB asks to be polled every 2 to 5 s (seed page); its own stale rule ends after about 75 min (3.4)."""
-
-    poll_maximum: float = Field(5.0, gt=0, description="longest countdown, seconds")
-    deadline: float = Field(90 * 60.0, gt=0, description="from the trigger; after it a job is expired, seconds")
-    absent_after: float = Field(
-        300.0, gt=60, description="no status record so long after the signature means that it never arrived, seconds"
-    )
-
-
-def cid_v1(public_metadata: Mapping[str, Any]) -> str:
-    """The identifier that CommonsDB will give a declaration (contract 2.7). Not a standard CID.
-
-    Args:
-        public_metadata: the `publicMetadata` object exactly as it is sent.
-    """
-    text = _javascript(public_metadata, frozenset(public_metadata))
-    number = int.from_bytes(b"\x01\x0c\x12\x20" + hashlib.sha256(text.encode()).digest(), "big")
-    letters = []
-    while number:
-        number, place = divmod(number, 32)
-        letters.append(_ALPHABET[place])
-    return "".join(reversed(letters))
-
-
-def _javascript(value: Any, names: frozenset[str]) -> str:
-    """JSON as JavaScript writes it with an array of names: at every depth only those keys, in ascending order."""
-    if isinstance(value, Mapping):
-        keys = sorted((key for key in value if key in names), key=lambda key: key.encode("utf-16-be"))
-        return "{" + ",".join(f"{_javascript(key, names)}:{_javascript(value[key], names)}" for key in keys) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(_javascript(item, names) for item in value) + "]"
-    if isinstance(value, float) or (isinstance(value, int) and abs(value) > 2**53):
-        return _number(float(value))
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _number(value: float) -> str:
-    """A number as JavaScript writes it: the digits are Python's, the place of the exponent is not."""
-    if value == 0 or 1e-6 <= abs(value) < 1e21:
-        return format(Decimal(repr(abs(value) if value == 0 else value)), "f").removesuffix(".0")
-    mantissa, _, exponent = repr(value).partition("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent):+d}"
-
-
-def _plain_json(value: Any) -> Any:
-    """Refuse what cannot be written as JSON, or only by some: it could be neither signed nor sent."""
-    waiting = [(value, 0)]
-    while waiting:
-        item, depth = waiting.pop()
-        if depth > DEEPEST:
-            raise ValueError(f"nested deeper than {DEEPEST} levels")
-        if isinstance(item, Mapping):
-            waiting += [(part, depth + 1) for pair in item.items() for part in pair]
-        elif isinstance(item, list | tuple):
-            waiting += [(part, depth + 1) for part in item]
-        elif isinstance(item, str):
-            if not item.isascii() and any("\ud800" <= letter <= "\udfff" for letter in item):
-                raise ValueError("holds text that is not Unicode (half of a surrogate pair)")
-        elif isinstance(item, int | float):
-            if (isinstance(item, float) and not math.isfinite(item)) or abs(item) > 1e308:
-                raise ValueError("holds a number that JSON does not know")
-        elif item is not None:
-            raise ValueError("holds a value that is not JSON")
-    return value
-
-
-class TsaSignature(Request):
-    """An RFC 3161 time stamp: request and response, base64 (contract 2.5)."""
-
-    tsr: str = Field(min_length=1)
-    tsq: str = Field(min_length=1)
-
-
-class PublicMetadata(Request):
-    """What is declared (contract 2.2). Keys beside the known ones are allowed and pass unchanged."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
-
-    schema_: str = Field(alias="$schema", pattern=r"^https://w3id\.org/(commonsdb|liccium)/schema/")
-    context: str = Field(alias="@context", pattern=r"^https://w3id\.org/(commonsdb|liccium)/context/")
-    iscc: str = Field(pattern=r"^ISCC:[A-Z0-9]{55}$")
-    name: str = Field(min_length=1)
-    timestamp: int = Field(strict=True, gt=0, description="Unix milliseconds, within 60 s of the server's clock")
-    declarerId: str = Field(pattern=r"^did:[a-z0-9]+:")  # noqa: N815 (the contract's name)
-    credentials: list[dict[str, JsonValue]] = Field(min_length=1)
-
-
-class DeclarationMetadata(Request):
-    """The public metadata and the optional registry block."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
-
-    publicMetadata: PublicMetadata  # noqa: N815
-    commonsDbRegistry: dict[str, JsonValue] | None = None  # noqa: N815
-
-
-class Declaration(Request):
-    """A complete, signed body of `POST /v1/declare` (contract 2.1)."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
-
-    signature: str = Field(pattern=_JWT)
-    tsaSignature: TsaSignature  # noqa: N815
-    declarationMetadata: DeclarationMetadata  # noqa: N815
-    commonsDbRegistrySignature: str | None = Field(None, pattern=_JWT)  # noqa: N815
-    commonsDbRegistryTsaSignature: TsaSignature | None = None  # noqa: N815
-
-    @model_validator(mode="after")
-    def _registry(self) -> Self:
-        signed = self.commonsDbRegistrySignature and self.commonsDbRegistryTsaSignature
-        if self.declarationMetadata.commonsDbRegistry is not None and not signed:
-            raise ValueError("commonsDbRegistry needs commonsDbRegistrySignature and commonsDbRegistryTsaSignature")
-        return self
-
-
-class DeclareRequest(Request):
-    """The keyword arguments of `settle.commonsdb.declare`."""
-
-    declaration: Annotated[Declaration, BeforeValidator(_plain_json)]
-
-    _body: dict[str, Any] = PrivateAttr(default_factory=dict)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _keep(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        request = handler(data)
-        request._body = data["declaration"]
-        return request
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """The declaration as it came: a rebuilt object could differ from what was signed."""
-        return self._body
 
 
 class Declare(Operation[DeclareRequest]):
-    """Declare a work: POST once, then poll its status."""
+    """Declare a work: POST once, poll its status, then see that the public record shows it."""
 
     name = "declare"
     request = DeclareRequest
+    provider: CommonsDB
 
     def intent(self, request: DeclareRequest, job_id: str) -> dict[str, Any]:
-        """The identifier, known before the POST."""
-        return {"identifier": cid_v1(request.body["declarationMetadata"]["publicMetadata"])}
+        """The identifier, known before the POST; its time and ours, if it is ours to choose; the ISCC for the search.
+
+        Raises:
+            ConfigurationError: the settings lack what plain metadata needs to be signed.
+        """
+        if request.metadata is None:
+            public = request.body["declarationMetadata"]["publicMetadata"]
+            return {"identifier": cid_v1(public), "iscc": public["iscc"]}
+        self.provider.signer.check()
+        timestamp = round(self.provider.server_time() * 1000)
+        public = self.provider.signer.public(request, timestamp)
+        at = self.provider.notes.now()
+        return {"identifier": cid_v1(public), "iscc": public["iscc"], "timestamp": timestamp, "at": at}
+
+    def again(self, request: DeclareRequest, job: Job) -> dict[str, Any]:
+        """A new time and so a new identifier, unless the old one still counts: under one identifier is one record.
+
+        Identifiers that were sent are kept, should one of them turn up late.
+        """
+        old = job.intent or {}
+        earlier = list(old.get("earlier", ()))
+        if job.state is JobState.IN_DOUBT:
+            if request.metadata is None or self._age(request, old) <= WINDOW:
+                return dict(old)
+            earlier.append(old["identifier"])
+        return self.intent(request, job.id) | ({"earlier": earlier} if earlier else {})
+
+    def _age(self, request: DeclareRequest, intent: Mapping[str, Any]) -> float:
+        """How long ago a body was made, seconds: by the server's clock and by ours, whichever says less.
+
+        One wrong answer about the server's clock must not make a young body look old.
+        """
+        ours, theirs = self.provider.notes.now(), self.provider.server_time()
+        if request.metadata is not None:
+            return min(theirs - float(intent["timestamp"]) / 1000, ours - float(intent["at"]))
+        signed: int = request.body["declarationMetadata"]["publicMetadata"]["timestamp"]
+        return min(theirs, ours) - signed / 1000
 
     async def submit(self, request: DeclareRequest, intent: Mapping[str, Any]) -> dict[str, Any]:
         """`POST /v1/declare`. The portal does not print the success code, so any 2xx counts (contract 7.1)."""
-        answer = await self.provider.http.call("POST", "/v1/declare", json=request.body)
+        ours = request.metadata is not None
+        body = await self._made(request, intent) if ours else request.body
+        sent = self.provider.notes.now()
+        answer = await self.provider.http.call("POST", "/v1/declare", json=body)
         if answer.status in (400, 422):
             error = _error_body(answer)
-            if answer.status == 422 and error.get("existingSupersededBy") == intent["identifier"]:
-                return self._receipt(intent["identifier"])  # our own first attempt was processed (contract 2.11)
+            for own in (intent["identifier"], *intent.get("earlier", ())):
+                if answer.status == 422 and error.get("existingSupersededBy") == own:
+                    return self._receipt(own)  # our own first attempt was processed (contract 2.11)
+            server = error.get("serverTime")
+            if ours and answer.status == 400 and isinstance(server, int) and not isinstance(server, bool):
+                self.provider.learn(server / 1000, (sent + self.provider.notes.now()) / 2)
+                raise NotReady(f"{_reasons(answer, error)}; made anew by that clock")
             raise Refused(_reasons(answer, error), status=answer.status)
+        if ours and answer.status == 503:  # made anew it would be another declaration, so here it must be certain
+            raise Unavailable("HTTP 503")
         identifier = id_text(answer.check("error", "message").object().get("cidV1"))
         if identifier is None:
             raise BadAnswer("the acceptance names no cidV1")
         return self._receipt(identifier)  # the returned one counts, should it differ (contract 8)
+
+    async def _made(self, request: DeclareRequest, intent: Mapping[str, Any]) -> dict[str, Any]:
+        """The body: signed, stamped and still young. Nothing has been sent to the service.
+
+        Raises:
+            NotSent: it cannot be made now.
+        """
+        signer, public = self.provider.signer, self.provider.signer.public(request, intent["timestamp"])
+        if cid_v1(public) != intent["identifier"]:  # what is not in the ledger must not be sent
+            raise NotReady("the settings changed since the intent was written")
+        blocks = [block for block in (public, signer.registry(request, public)) if block is not None]
+        tokens = [signer.sign(block) for block in blocks]
+        patience = self.provider.settings.stamp_within
+        try:
+            async with asyncio.timeout(patience):
+                await self._older_is_done(request)
+                stamps = await self.provider.stamper.stamp_all(tokens)
+        except TimeoutError:
+            raise NotReady(f"no time stamp within {patience:g} s") from None
+        if self.provider.server_time() - intent["timestamp"] / 1000 > _TOO_OLD:
+            raise NotReady("the declaration got too old before it could be sent")
+        body = {
+            "signature": tokens[0],
+            "tsaSignature": stamps[0],
+            "declarationMetadata": dict(zip(("publicMetadata", "commonsDbRegistry"), blocks, strict=False)),
+        }
+        if len(blocks) > 1:
+            body |= {"commonsDbRegistrySignature": tokens[1], "commonsDbRegistryTsaSignature": stamps[1]}
+        return body
+
+    async def _older_is_done(self, request: DeclareRequest) -> None:
+        """A declaration can supersede another only once that one is processed (contract 2.6): until then it waits."""
+        old = request.metadata and request.metadata.supersedes
+        if not old:
+            return
+        try:
+            word = (await self._status(old)).get("status")
+        except NotFound:
+            return  # older than the service remembers a status, perhaps: it knows best
+        except TransientError as error:
+            if isinstance(error, Busy):
+                raise
+            raise NotSent(f"the declaration to be superseded could not be asked for ({error})") from None
+        if WORDS.verdict(word)[0] is Verdict.RUNNING:
+            raise NotReady("supersedes: the older declaration is still being processed")
 
     @staticmethod
     def _receipt(identifier: str) -> dict[str, Any]:
@@ -223,18 +186,25 @@ class Declare(Operation[DeclareRequest]):
     async def locate(self, request: DeclareRequest, intent: Mapping[str, Any]) -> Located:
         """A status record proves the acceptance; 404 after a grace proves the opposite (contract 2.11).
 
-        It may not be sent again all the same: a body older than 60 s is refused, and only the caller can sign another.
+        The grace is longer than the window, so that what was sent can no longer be accepted, and metadata must know
+        nothing either: a status record may be late, or never written (2.9).
         """
-        try:
-            body = await self._status(intent["identifier"])
-        except NotFound:
-            signed = request.body["declarationMetadata"]["publicMetadata"]["timestamp"] / 1000
-            if self.provider.notes.now() - signed < self.provider.settings.absent_after:
-                return Located()
+        for identifier in (intent["identifier"], *intent.get("earlier", ())):
+            try:
+                body = await self._status(identifier)
+            except NotFound:
+                continue
+            if not isinstance(body.get("status"), str):
+                raise BadAnswer("the status record has no status")
+            return Located(receipt=self._receipt(identifier))
+        if self._age(request, intent) < self.provider.settings.absent_after:
+            return Located()
+        by_metadata = "metadata" in self.provider.settings.confirm_by
+        if by_metadata and await shown.in_metadata(self.provider.http, intent["identifier"]):
+            return Located(receipt=self._receipt(intent["identifier"]))
+        if request.metadata is None:
             return Located(gone="the declaration never arrived, and is too old to be sent now: sign it anew")
-        if not isinstance(body.get("status"), str):
-            raise BadAnswer("the status record has no status")
-        return Located(receipt=self._receipt(intent["identifier"]))
+        return Located(absent=True)
 
     async def observe(self, job: Job) -> Observation:
         """Only `status` decides; 404 is possible right after the acceptance (contract 3.3, 3.4)."""
@@ -249,13 +219,46 @@ class Declare(Operation[DeclareRequest]):
         message = scrub(text) if isinstance(text, str) and text else None
         if verdict is Verdict.FAILED:  # a later run of the service's own queue may overwrite it (contract 3.3)
             message = f"{message or 'no reason given'} (look once more before declaring the work again)"
+        result: dict[str, Any] = {}
+        if verdict is Verdict.SUCCEEDED:
+            result = {"identifier": identifier}
+            if self.provider.settings.confirm_by:
+                missing = await self._missing(identifier, job.intent or {})
+                if missing:
+                    message = f"processed, but not shown yet by {', '.join(missing)}"
+                if missing and self._patient(job, body):
+                    return Observation(Verdict.RUNNING, word=word, message=message)
+                result["confirmed"] = not missing
         return Observation(
-            verdict,
-            word=word if isinstance(word, str) else None,
-            known=known,
-            message=message,
-            result={"identifier": identifier} if verdict is Verdict.SUCCEEDED else {},
+            verdict, word=word if isinstance(word, str) else None, known=known, message=message, result=result
         )
+
+    async def _missing(self, identifier: str, intent: Mapping[str, Any]) -> list[str]:
+        """Who does not show the declaration, or could not be asked: neither makes a processed one a failed one."""
+        http, iscc, computed, missing = self.provider.http, intent.get("iscc"), intent.get("identifier"), []
+        for who in self.provider.settings.confirm_by:
+            try:
+                if who == "metadata":
+                    seen = await shown.in_metadata(http, identifier, computed)
+                else:
+                    seen = iscc is None or await shown.in_search(http, iscc, identifier, computed)
+            except Busy:
+                raise
+            except ProviderError as error:
+                missing.append(f"{who} ({error})")
+            else:
+                missing += [] if seen else [who]
+        return missing
+
+    def _patient(self, job: Job, status: Mapping[str, Any]) -> bool:
+        """Whether a processed declaration may still take its time to be shown."""
+        now = self.provider.notes.now()
+        changed = status.get("updatedAt")  # by the server's clock; an optional field
+        if isinstance(changed, int):
+            waited = self.provider.server_time() - changed / 1000
+        else:
+            waited = now - (job.submitted_at or 0.0)
+        return waited < self.provider.settings.confirm_within and now < job.deadline_at - _LAST_LOOK
 
 
 def _error_body(answer: Answer) -> dict[str, Any]:
@@ -291,9 +294,29 @@ class CommonsDB(Provider):
     settings_type = CommonsDBSettings
     operations = (Declare,)
 
+    def __init__(self, settings: CommonsDBSettings, notes: Notes) -> None:
+        super().__init__(settings, notes)
+        self.signer = Signer(settings)
+        self.stamper = Stamper(settings, self.http, notes)
+
     def headers(self) -> dict[str, str]:
         """The bearer token."""
         return {"Authorization": f"Bearer {self.key}", "Accept": "application/json"}
+
+    def server_time(self) -> float:
+        """The server's clock as far as it is known, seconds since the epoch: ours until a refusal told another."""
+        return self.notes.now() + int(self.notes.recall(self.name, _SKEW) or 0) / 1000
+
+    def learn(self, server: float, ours: float) -> None:
+        """Remember for all workers by how much the server's clock differs from ours; both in seconds."""
+        old = self.notes.recall(self.name, _SKEW)
+        if old is not None:
+            self.notes.forget(self.name, _SKEW, old)
+        self.notes.remember(self.name, _SKEW, str(round((server - ours) * 1000)))
+
+    async def probe(self) -> list[Probe]:
+        """What the calls that change nothing tell; see `providers/commonsdb_probe.py`."""
+        return await probe(self)
 
 
 PROVIDER = CommonsDB

@@ -3,6 +3,7 @@
     ProviderError
     ├── TransientError      try again; an outage costs jobs time, never their life
     │   ├── NotSent         the request never left: safe to repeat, whatever it was
+    │   │   └── NotReady    something else must come first; this says nothing of the provider
     │   ├── Busy            429 or 503: not carried out; come back, perhaps after `Retry-After`
     │   ├── LostAnswer      it may have arrived: a read is repeated, a submission is in doubt
     │   ├── Unavailable     another 5xx: likewise
@@ -83,6 +84,15 @@ class NotSent(TransientError):
 
     kind = "not_sent"
     may_have_arrived = False
+
+
+class NotReady(NotSent):
+    """Something else than the provider must come first (a time stamp, an older job), so nothing was done there.
+
+    It is no sign of an outage: the provider's gate stays open.
+    """
+
+    kind = "not_ready"
 
 
 class Busy(TransientError):

@@ -221,7 +221,14 @@ class ProviderClient:
 
     @asynccontextmanager
     async def _exchange(
-        self, method: str, url: str | httpx.URL, headers: Mapping[str, str], *, json: Any = None, params: Any = None
+        self,
+        method: str,
+        url: str | httpx.URL,
+        headers: Mapping[str, str],
+        *,
+        json: Any = None,
+        content: bytes | None = None,
+        params: Any = None,
     ) -> AsyncIterator[httpx.Response]:
         """Send one request and wait for the head of its answer.
 
@@ -229,7 +236,9 @@ class ProviderClient:
         address, and write whole addresses into its log.
         """
         try:
-            request = self._client.build_request(method, url, json=json, params=params, headers=headers)
+            request = self._client.build_request(
+                method, url, json=json, content=content, params=params, headers=headers
+            )
         except (httpx.InvalidURL, ValueError, TypeError) as error:
             raise PermanentError(f"the request cannot be made ({type(error).__name__})") from None
         try:
@@ -268,12 +277,16 @@ class ProviderClient:
         """
         sent = {**self._headers, **(headers or {})}
         async with self._exchange(method, self.base_url + path, sent, json=json, params=params) as response:
-            body = bytearray()
-            async for chunk in _chunks(response):
-                body += chunk
-                if len(body) > MAX_ANSWER:
-                    raise BadAnswer(f"an answer longer than {MAX_ANSWER} bytes")
-            return Answer(response.status_code, response.headers, _without_keys(bytes(body), sent))
+            return Answer(response.status_code, response.headers, _without_keys(await _whole(response), sent))
+
+    async def post_elsewhere(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+        """Post to another service than the provider: none of its headers, and so no key, go along.
+
+        Raises:
+            ProviderError: as `call`.
+        """
+        async with self._exchange("POST", url, headers, content=content) as response:
+            return Answer(response.status_code, response.headers, await _whole(response))
 
     @asynccontextmanager
     async def download(
@@ -334,6 +347,15 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
             yield chunk
     except _RAISED as error:
         raise map_exception(error) from None
+
+
+async def _whole(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in _chunks(response):
+        body += chunk
+        if len(body) > MAX_ANSWER:
+            raise BadAnswer(f"an answer longer than {MAX_ANSWER} bytes")
+    return bytes(body)
 
 
 def _without_keys(body: bytes, headers: Mapping[str, str]) -> bytes:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import time
 import uuid
 from functools import lru_cache
@@ -18,11 +19,15 @@ __all__ = [
     "certificate_request",
     "cid_v1",
     "conversion",
+    "credential",
     "declaration",
     "iscc",
     "payment",
+    "plain_metadata",
+    "plain_registry",
     "public_metadata",
     "sha256_of",
+    "signing_jwk",
     "signing_key",
     "tokens_request",
 ]
@@ -43,6 +48,48 @@ def iscc(name: str) -> str:
     return "ISCC:K" + "".join(_BASE32[byte % 32] for byte in digest[:54])
 
 
+def signing_jwk() -> str:
+    """Give that key as a private JWK in JSON, as an operator would configure it."""
+    return json.dumps(signing_key().as_dict(private=True))
+
+
+def credential(did: str = DEFAULT_DID) -> dict[str, Any]:
+    """Build a verifiable credential of the supplier (contract commonsdb 2.2)."""
+    return {
+        "id": "urn:uuid:11111111-2222-4333-8444-555555555555",
+        "type": ["VerifiableCredential", "VerifiableSupplier"],
+        "issuer": "did:web:issuer.example",
+        "@context": ["https://www.w3.org/ns/credentials/v2"],
+        "validFrom": "2026-01-01T00:00:00.000Z",
+        "validUntil": "2029-01-01T00:00:00.000Z",
+        "credentialSubject": {"id": did, "sameAs": "Example Archive"},
+        "proof": {"type": "JwtProof2020", "jwt": "aaa.bbb.ccc"},
+    }
+
+
+def plain_metadata(name: str, **more: Any) -> dict[str, Any]:
+    """Describe a work as a caller would who leaves time, signature and credentials to somebody else."""
+    return {
+        "iscc": iscc(name),
+        "name": name,
+        "description": "Invented sample work",
+        "mediatype": "image/jpeg",
+        "version": 1,
+        "sourceUrl": "https://collection.example/items/42",
+        "supplierMetadata": {
+            "location": "https://collection.example/items/42",
+            "name": name,
+            "rightsStatement": _RIGHTS,
+        },
+        **more,
+    }
+
+
+def plain_registry(**more: Any) -> dict[str, Any]:
+    """Describe where a work is and what may be done with it."""
+    return {"location": "https://collection.example/items/42", "rightsStatement": _RIGHTS, **more}
+
+
 def public_metadata(
     *, name: str, now_ms: int | None = None, did: str = DEFAULT_DID, supersedes: str | None = None, **more: Any
 ) -> dict[str, Any]:
@@ -61,18 +108,7 @@ def public_metadata(
         "declarerId": did,
         "version": 1,
         "sourceUrl": "https://collection.example/items/42",
-        "credentials": [
-            {
-                "id": "urn:uuid:11111111-2222-4333-8444-555555555555",
-                "type": ["VerifiableCredential", "VerifiableSupplier"],
-                "issuer": "did:web:issuer.example",
-                "@context": ["https://www.w3.org/ns/credentials/v2"],
-                "validFrom": "2026-01-01T00:00:00.000Z",
-                "validUntil": "2029-01-01T00:00:00.000Z",
-                "credentialSubject": {"id": did, "sameAs": "Example Archive"},
-                "proof": {"type": "JwtProof2020", "jwt": "aaa.bbb.ccc"},
-            }
-        ],
+        "credentials": [credential(did)],
         "supplierMetadata": {
             "location": "https://collection.example/items/42",
             "name": name,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from config.runtime import Runtime
 from jobs.policy import RETRY_AFTER_CAP
-from providers.errors import Busy, TransientError, Unauthorized
+from providers.errors import Busy, NotReady, TransientError, Unauthorized
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +20,7 @@ def mind(run: Runtime, provider: str, answers: Sequence[object]) -> None:
         provider: who was called.
         answers: what came of the calls of one bundle; errors among them.
     """
+    answers = [answer for answer in answers if not isinstance(answer, NotReady)]
     if not answers:
         return
     busy = [answer for answer in answers if isinstance(answer, Busy)]

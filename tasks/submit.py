@@ -64,6 +64,13 @@ def _request(operation: Operation[Any], job: Job) -> Any:
     return operation.request.model_validate(dict(job.request or {}))
 
 
+def _intent(run: Runtime, job: Job) -> dict[str, Any]:
+    """The intent of the attempt that is about to begin."""
+    operation = _operation(run, job)
+    request = _request(operation, job)
+    return operation.intent(request, job.id) if job.intent is None else operation.again(request, job)
+
+
 def _ready(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[Job]:
     """Write the intents. Only whoever wins this move may send."""
     now = run.clock.now()
@@ -73,13 +80,11 @@ def _ready(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[Job]:
             moves.append(expire(job, now))
             continue
         try:
-            operation = _operation(run, job)
+            intent = _intent(run, job)
         except ConfigurationError as error:
             failure = Failure("not_configured", str(error))
             moves.append(job.stay(due_at=now + 60.0, now=now, failure=failure, attempts=job.attempts + 1))
             continue
-        try:
-            intent = operation.intent(_request(operation, job), job.id)
         except ValidationError as error:  # accepted by another version of this application
             moves.append(fail(job, now, "invalid", problems(error)))
             continue
@@ -136,7 +141,14 @@ def _after_asking(run: Runtime, job: Job, answer: Located | Exception) -> Move:
         if answer.gone is not None:
             return fail(job, now, "never_arrived", answer.gone, "trigger it under a new id")
         if answer.absent and now < job.deadline_at:
-            return job.to(JobState.SUBMITTING, now=now, due_at=now + run.settings.lease, attempts=0, wish=None)
+            # What was sent may be too old to be sent as it was: the new intent is written by the move that sends it.
+            try:
+                intent = _intent(run, job)
+            except (ConfigurationError, ValidationError) as error:
+                failure = Failure("not_configured", str(error) if isinstance(error, ConfigurationError) else "invalid")
+                return job.stay(due_at=now + 60.0, now=now, failure=failure, attempts=job.attempts + 1)
+            lease = run.settings.lease
+            return job.to(JobState.SUBMITTING, now=now, due_at=now + lease, intent=intent, attempts=0, wish=None)
     elif not isinstance(answer, ProviderError | TimeoutError):
         logger.error("locate_failed", extra={"fields": {"job_id": job.id, "error": type(answer).__name__}})
     if now >= job.deadline_at:

@@ -10,5 +10,5 @@ from tasks.ways import workflow
 
 @workflow("commonsdb.declare")
 def declare(job_id: str) -> Signature:
-    """Declare a work: `settle.commonsdb.declare(declaration={…complete signed body…})`."""
+    """Declare a work: `settle.commonsdb.declare(metadata={…}, registry={…}|None)`, or `(declaration={…signed…})`."""
     return submit.si(job_id) | poll.si(job_id) | emit.si(job_id)

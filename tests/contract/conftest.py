@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from simulator import ManualClock, Running, running
 
 from .bench import Bench
+from .desk import Desk
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,3 +52,9 @@ def clock(_simulated: tuple[Running, ManualClock]) -> ManualClock:
 def bench(sim: Running, clock: ManualClock) -> Bench:
     """Builds clients of the simulator and takes jobs through them."""
     return Bench(sim, clock)
+
+
+@pytest.fixture
+def desk(bench: Bench, tmp_path: Path) -> Desk:
+    """Everything that signing needs, pointed at the simulator."""
+    return Desk(bench, tmp_path)

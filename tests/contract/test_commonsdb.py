@@ -108,10 +108,10 @@ def test_identifier_is_in_the_intent_and_the_returned_one_counts(bench: Bench) -
     async def check() -> None:
         async with bench.trip(DECLARE) as trip:
             public = trip.request.body["declarationMetadata"]["publicMetadata"]
-            assert trip.intent == {"identifier": samples.cid_v1(public)}
+            assert trip.intent == {"identifier": samples.cid_v1(public), "iscc": public["iscc"]}
             receipt = await trip.submit()
             assert receipt["remote_id"] != trip.intent["identifier"]
-            assert finished(DECLARE, await trip.watch()).result == {"identifier": receipt["remote_id"]}
+            assert finished(DECLARE, await trip.watch()).result["identifier"] == receipt["remote_id"]
 
     go(check())
 

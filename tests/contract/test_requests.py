@@ -20,6 +20,7 @@ from tasks.intake import problems, validate
 SECRET = "Geheimnis-4711"
 
 DECLARATION = {"declaration": samples.declaration(name="Harbour", registry=True)}
+PLAIN = {"metadata": samples.plain_metadata("Harbour"), "registry": samples.plain_registry()}
 PUBLIC = ("declaration", "declarationMetadata", "publicMetadata")
 CERTIFY = {"name": "Harbour", "category_id": "10", "hash": "ab" * 32, "size": "1079"}
 PRODUCE = {
@@ -61,7 +62,45 @@ def kind(value: Any) -> str:
 
 
 CASES: list[tuple[type[Any], dict[str, Any], tuple[Any, ...], Any, str]] = [
-    (DeclareRequest, DECLARATION, ("declaration",), ..., "declaration"),
+    (DeclareRequest, DECLARATION, ("declaration",), ..., "request"),
+    (DeclareRequest, DECLARATION, ("declaration",), None, "request"),
+    (DeclareRequest, DECLARATION, ("metadata",), {"iscc": samples.iscc("x"), "name": SECRET}, "request"),
+    (DeclareRequest, DECLARATION, ("registry",), samples.plain_registry(), "request"),
+    (DeclareRequest, PLAIN, ("metadata",), ..., "request"),
+    (DeclareRequest, PLAIN, ("metadata",), SECRET, "metadata"),
+    (DeclareRequest, PLAIN, ("metadata", "iscc"), ..., "metadata.iscc"),
+    (DeclareRequest, PLAIN, ("metadata", "iscc"), SECRET, "metadata.iscc"),
+    (DeclareRequest, PLAIN, ("metadata", "name"), "", "metadata.name"),
+    (DeclareRequest, PLAIN, ("metadata", "timestamp"), 1_790_000_000_000, "metadata.timestamp"),
+    (DeclareRequest, PLAIN, ("metadata", "version"), 0, "metadata.version"),
+    (DeclareRequest, PLAIN, ("metadata", "version"), True, "metadata.version"),
+    (DeclareRequest, PLAIN, ("metadata", "sourceUrl"), SECRET, "metadata.sourceUrl"),
+    (DeclareRequest, PLAIN, ("metadata", "supersedes"), f"../{SECRET}", "metadata.supersedes"),
+    (DeclareRequest, PLAIN, ("metadata", "supersedes"), "", "metadata.supersedes"),
+    (DeclareRequest, PLAIN, ("metadata", "declarerId"), SECRET, "metadata.declarerId"),
+    (DeclareRequest, PLAIN, ("metadata", "$schema"), SECRET, "metadata.$schema"),
+    (DeclareRequest, PLAIN, ("metadata", "credentials"), [], "metadata.credentials"),
+    (DeclareRequest, PLAIN, ("metadata", "credentials"), [{"id": SECRET}], "metadata.credentials.0.proof"),
+    (DeclareRequest, PLAIN, ("metadata", "extra"), float("nan"), "metadata"),
+    (DeclareRequest, PLAIN, ("registry", "location"), ..., "registry.location"),
+    (DeclareRequest, PLAIN, ("registry", "timestamp"), 1, "registry.timestamp"),
+    (DeclareRequest, PLAIN, ("registry", "licence"), SECRET, "registry.licence"),
+    (DeclareRequest, PLAIN, ("registry", "credentials"), [{"proof": SECRET}], "registry.credentials.0.proof"),
+    (DeclareRequest, PLAIN, ("registry", "rightsStatement"), SECRET, "registry.rightsStatement"),
+    (
+        DeclareRequest,
+        PLAIN,
+        ("registry", "rightsStatement"),
+        "http://creativecommons.org/licenses/by/4.0/",
+        "registry.rightsStatement",
+    ),
+    (
+        DeclareRequest,
+        PLAIN,
+        ("registry", "rightsStatement"),
+        "https://creativecommons.org/licenses/by/4.0",
+        "registry.rightsStatement",
+    ),
     (DeclareRequest, DECLARATION, ("declaration",), SECRET, "declaration"),
     (DeclareRequest, DECLARATION, ("declaration",), [SECRET], "declaration"),
     (DeclareRequest, DECLARATION, ("declaration", "signature"), SECRET, "declaration.signature"),
@@ -165,7 +204,7 @@ CASES: list[tuple[type[Any], dict[str, Any], tuple[Any, ...], Any, str]] = [
 @pytest.mark.parametrize(
     ("model", "body", "path", "value", "field"),
     CASES,
-    ids=[f"{model.__name__}-{'.'.join(map(ascii, path))}-{kind(value)}" for model, _, path, value, _ in CASES],
+    ids=[f"{n}-{case[0].__name__}-{'.'.join(map(ascii, case[2]))}-{kind(case[3])}" for n, case in enumerate(CASES)],
 )
 def test_a_bad_field_is_named_and_not_quoted(
     model: type[Any], body: dict[str, Any], path: tuple[Any, ...], value: Any, field: str

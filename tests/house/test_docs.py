@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 from config.settings import PREFIX, Settings
+from providers import discover
 from workflows.command import settle
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def test_each_test_that_reliability_names_exists() -> None:
@@ -36,6 +37,14 @@ def test_each_setting_that_the_pages_name_exists() -> None:
     for page in PAGES:
         for variable in re.findall(rf"\b{PREFIX}([A-Z_]+?)(?:__[A-Z_]+)?\b", page.read_text()):
             assert variable.lower() in fields or variable in ("ACME",), f"{page.name}: {PREFIX}{variable}"
+
+
+def test_each_setting_of_a_provider_that_the_pages_name_exists() -> None:
+    """The field behind the two underscores, too."""
+    for page in PAGES:
+        for name, field in re.findall(rf"\b{PREFIX}([A-Z_]+?)__([A-Z_]+)\b", page.read_text()):
+            kind = discover().get(name.lower())
+            assert kind is None or field.lower() in kind.settings_type.model_fields, f"{page.name}: {name}__{field}"
 
 
 def test_each_command_that_the_pages_name_exists() -> None:

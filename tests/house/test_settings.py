@@ -60,6 +60,31 @@ def test_each_contradiction_is_refused_by_name(
         read()
 
 
+def test_the_lease_outlives_the_stamps_of_a_declaration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come before the POST; without a key to sign there are none."""
+    monkeypatch.setenv("SETTLE_LEASE", "24")
+    assert read().lease == 24
+    monkeypatch.setenv("SETTLE_COMMONSDB__SIGNING_KEY_FILE", "key.pem")
+    with pytest.raises(ConfigurationError, match=r"SETTLE_LEASE .* commonsdb"):
+        read()
+    monkeypatch.setenv("SETTLE_COMMONSDB__STAMP_WITHIN", "8")
+    assert read().lease == 24
+
+
+def test_a_key_to_sign_is_read_from_the_environment_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A JWK is JSON, which the reader of nested variables must leave alone."""
+    monkeypatch.setenv("SETTLE_COMMONSDB__SIGNING_KEY", '{"kty": "EC", "d": "topsecret"}')
+    monkeypatch.setenv("SETTLE_COMMONSDB__CONFIRM_BY", '["search"]')
+    own = read()
+    assert own.commonsdb.signing_key.get_secret_value() == '{"kty": "EC", "d": "topsecret"}'  # type: ignore[attr-defined]
+    assert own.commonsdb.confirm_by == ("search",)  # type: ignore[attr-defined]
+    assert "topsecret" not in repr(own) + str(own)
+    monkeypatch.setenv("SETTLE_COMMONSDB__SIGNING_KEY_FILE", "key.pem")
+    with pytest.raises(ConfigurationError, match="not both") as refused:
+        read()
+    assert "topsecret" not in str(refused.value)
+
+
 def test_settings_are_frozen() -> None:
     """Nobody changes them on the way."""
     with pytest.raises(ValidationError):

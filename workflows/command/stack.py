@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 from config.embedded import EmbeddedRedis, free_port
 from config.settings import inherited
 from jobs.errors import ConfigurationError
-from simulator import DEFAULT_KEYS
+from simulator import DEFAULT_DID, DEFAULT_KEYS, samples
 from simulator.control import ControlClient
 
 Echo = Callable[[str, str], None]
@@ -132,6 +133,18 @@ def pointed_at(url: str) -> dict[str, str]:
     return environment
 
 
+def signing(url: str, state_dir: Path) -> dict[str, str]:
+    """What CommonsDB needs to sign plain metadata for a simulator: an invented key, DID and credential."""
+    credentials = (state_dir / "commonsdb-credentials.json").absolute()
+    credentials.write_text(json.dumps(samples.credential()))
+    return {
+        "SETTLE_COMMONSDB__SIGNING_KEY": samples.signing_jwk(),
+        "SETTLE_COMMONSDB__DECLARER_ID": DEFAULT_DID,
+        "SETTLE_COMMONSDB__CREDENTIALS_FILE": str(credentials),
+        "SETTLE_COMMONSDB__TSA_URL": f"{url}/tsa",
+    }
+
+
 class Stack:
     """What runs on this machine, and the environment in which more can be started.
 
@@ -182,8 +195,10 @@ class Stack:
         simulate = [sys.executable, "-m", "simulator", "--port", str(free_port()), "--speed", str(self._speed)]
         simulator = exits.enter_context(running(Process("simulator", simulate, self.environment, self._echo)))
         self.simulator_url = simulator.wait_for(_READY).partition(_READY)[2].strip()
-        # What a person has configured goes before the simulator.
-        self.environment = {**pointed_at(self.simulator_url), **self.environment}
+        # What a person has configured goes before the simulator; an invented key never signs for a real API.
+        own = "SETTLE_COMMONSDB__BASE_URL" in self.environment
+        simulated = {} if own else signing(self.simulator_url, self._state_dir)
+        self.environment = {**pointed_at(self.simulator_url), **simulated, **self.environment}
         # Side by side: each worker needs seconds to start.
         started = []
         for name, arguments in self._workers.items():

@@ -20,7 +20,7 @@ from jobs.states import JobState
 from providers import discover
 from providers.base import Operation
 from tasks.announce import Announcer
-from tasks.stage import begin, conclude, fail
+from tasks.stage import begin, conclude
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def _measure(run: Runtime, job: Job) -> Move:
     try:
         found = measured(_holding(run, job, run.storage.chunks(run.storage.inside(file))))
     except InvalidJob as error:
-        return fail(job, run.clock.now(), "invalid", str(error), "correct it and trigger it under a new id")
+        return _failed(job, run.clock.now(), "invalid", str(error), "correct it and trigger it under a new id")
     except OSError as error:
         return _after_trouble(run, job, error)
     logger.info("file_hashed", extra={"fields": {"job_id": job.id, "bytes": found.size}})
@@ -108,6 +108,10 @@ def _holding(run: Runtime, job: Job, chunks: Iterator[bytes]) -> Iterator[bytes]
             renewed = run.clock.now()
 
 
+def _failed(job: Job, now: float, kind: str, message: str, remedy: str) -> Move:
+    return job.to(JobState.FAILED, now=now, failure=Failure(kind, message, remedy), request=None, message=None)
+
+
 def _after_trouble(run: Runtime, job: Job, error: OSError) -> Move:
     """A file that is not there may still be on its way; a storage that is away costs time, until the deadline."""
     now, attempts = run.clock.now(), job.attempts + 1
@@ -119,6 +123,6 @@ def _after_trouble(run: Runtime, job: Job, error: OSError) -> Move:
         else f"file: the storage refused: {error.strerror or type(error).__name__}"
     )
     if (missing and attempts >= run.settings.fetch_attempts) or now >= job.deadline_at:
-        return fail(job, now, kind, message, "put the file there and trigger it under a new id; nothing was sent")
+        return _failed(job, now, kind, message, "put the file there and trigger it under a new id; nothing was sent")
     due_at = min(now + backoff(attempts), job.deadline_at)
     return job.stay(now=now, due_at=due_at, failure=Failure(kind, message), attempts=attempts)

@@ -191,6 +191,7 @@ class Certify(Operation[CertifyRequest]):
     def _summary(seen: Mapping[str, Any], job: Job) -> dict[str, Any]:
         """What a caller needs of the version; `user` is personal data and stays out."""
         return {
+            "name": (job.intent or {}).get("name"),
             "version_id": (job.receipt or {})["remote_id"],
             "file_id": id_text(seen.get("fileId")),
             "transaction_id": id_text(seen.get("transaction_id")),

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from .conftest import PYTHON, House, until
+from .test_robust import QUICK
 
 pytestmark = pytest.mark.acceptance
 
@@ -62,13 +63,13 @@ def test_a_file_waits_for_a_worker_with_the_storage(house: House, tmp_path: Path
     stored = tmp_path / "artifacts" / "incoming" / "work.bin"
     stored.parent.mkdir(parents=True)
     stored.write_bytes(b"x" * 1_000_000)
-    house.worker("-P", "threads", "-Q", "celery,settle.submit,settle.poll", SETTLE_LEASE="16")
+    house.worker("-P", "threads", "-Q", "celery,settle.submit,settle.poll", **QUICK)
     result = house.send("myipr.certify", {"category": "Legal", "file": "incoming/work.bin"}, "c-1")
     # Taken by a worker that died with it.
     assert until(lambda: house.redis.lpop("settle.files"), "the hand-over")
     assert house.ledger.get("c-1").message == "waits for its file to be hashed"
     assert house.ledger.get("c-1").state == "accepted"
-    house.worker("-P", "threads", "-Q", "settle.files", SETTLE_LEASE="16")
+    house.worker("-P", "threads", "-Q", "settle.files", **QUICK)
     assert result.get(timeout=60)["result"]["hash"] == hashlib.sha256(stored.read_bytes()).hexdigest()
     assert [job.submits for job in house.sim.account()["myipr"].jobs.values()] == [1]
 

@@ -277,7 +277,13 @@ def test_a_wrong_hash_of_the_service_is_a_failure(bench: Bench) -> None:
 def test_the_result_holds_nothing_personal() -> None:
     """What a caller needs of the version; the user stays out, and so does whatever is no id."""
     found = seen_as(transaction_id="ada@example.test", fileId={"a": 1})
-    assert found.result == {"version_id": "v-1", "file_id": None, "transaction_id": None, "hash": HASH}
+    assert found.result == {
+        "name": "Harbour",
+        "version_id": "v-1",
+        "file_id": None,
+        "transaction_id": None,
+        "hash": HASH,
+    }
 
 
 # --- after a lost answer; a refusal as duplicate -------------------------------------------------------------------

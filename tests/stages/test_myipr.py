@@ -204,6 +204,30 @@ def test_a_lost_message_costs_a_lease(
     assert accepted(sim) == 1
 
 
+def test_a_worker_that_dies_while_it_hashes_costs_a_lease(
+    stage: Stage, sim: Running, stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had begun, so nobody else begins before its lease is over; then it is hashed anew."""
+
+    def dying(_: str) -> Iterator[bytes]:
+        yield CONTENT[:100]
+        raise RuntimeError("died")
+
+    monkeypatch.setattr(stage.run.storage, "chunks", dying)
+    stage.trigger(**STORED)
+    started = stage.clock.now()
+    stage.tick()
+    monkeypatch.undo()
+    shared.use(stage.run)
+    assert measuring.measure("j-1") == "nothing to do"
+    assert stage.job().due_at == pytest.approx(started + stage.run.settings.lease)
+    job = stage.finish()
+    assert job.state is JobState.SUCCEEDED
+    assert job.result is not None
+    assert job.result["hash"] == HASH
+    assert accepted(sim) == 1
+
+
 def test_a_late_message_is_still_good(stage: Stage, stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long the queue is, whichever message comes first does the work, and the others none."""
     with monkeypatch.context() as queue:

@@ -88,10 +88,10 @@ class Storage:
         roots = [self.uri(self._root), *([self._root] if self._local else [])]
         path = next((file.removeprefix(f"{root}/") for root in roots if file.startswith(f"{root}/")), file)
         parts = path.split("/")
-        if "://" in path or "::" in path or "\\" in path or not path.isprintable() or {"", ".", ".."} & set(parts):
+        if "\\" in path or not path.isprintable() or {"", ".", ".."} & set(parts):
             raise InvalidJob(
-                "file: it lies outside of Settle's storage; give the address of an artifact, or a path below "
-                "SETTLE_STORAGE_URL"
+                "file: it lies outside of Settle's storage; give the address of an artifact or a path below "
+                "SETTLE_STORAGE_URL, or hash a file of another place where it is (`settle certify`)"
             )
         whole = f"{self._root}/{path}"
         if self._local and not Path(whole).resolve().is_relative_to(Path(self._root).resolve()):

@@ -122,7 +122,7 @@ def _after_trouble(run: Runtime, job: Job, error: OSError) -> Move:
         if missing
         else f"file: the storage refused: {error.strerror or type(error).__name__}"
     )
-    if (missing and attempts >= run.settings.fetch_attempts) or now >= job.deadline_at:
+    if missing and attempts >= run.settings.fetch_attempts:
         return _failed(job, now, kind, message, "put the file there and trigger it under a new id; nothing was sent")
     due_at = min(now + backoff(attempts), job.deadline_at)
     return job.stay(now=now, due_at=due_at, failure=Failure(kind, message), attempts=attempts)

@@ -144,6 +144,20 @@ def test_categories_are_asked_by_the_method_of_the_settings_only(bench: Bench) -
     assert [(each.method, each.path) for each in seen] == [("GET", "/recent-files?page=1"), ("GET", "/categories")]
 
 
+def test_a_finished_version_is_looked_at_first(bench: Bench) -> None:
+    """A running one has nothing to compare yet."""
+    certified(bench, "finished")
+    certified(bench, "running", wait=0)
+    assert "leads to a PDF" in probed(bench)[-1].what
+
+
+def test_a_running_version_is_better_than_none(bench: Bench) -> None:
+    """Its word can be told; no PDF is asked for."""
+    certified(bench, "running", wait=0)
+    assert "'in_progress'" in probed(bench)[-1].what
+    assert bench.count(CERTIFY, "certificate") == {}
+
+
 def test_no_pdf_is_asked_for_where_none_is_wanted(bench: Bench) -> None:
     """The setting decides."""
     certified(bench, "one")

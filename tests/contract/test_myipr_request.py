@@ -276,6 +276,9 @@ def test_the_list_is_asked_for_once_and_kept_for_a_while() -> None:
                 clock.advance(1)
                 assert await provider.categories.id_of("Legal") == "10"  # type: ignore[attr-defined]
                 assert asked(server.seen) == 3
+            async with client("myipr", server.url, notes=notes) as provider:
+                assert await provider.categories.id_of("Legal") == "10"  # type: ignore[attr-defined]
+                assert asked(server.seen) == 3
 
     go(check())
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from celery import Task, shared_task
+from celery import Task, current_app, shared_task
 
 from config.runtime import Runtime, runtime
 from jobs.errors import InvalidJob, JobNotFound
@@ -23,6 +24,8 @@ from tasks.announce import Announcer
 from tasks.stage import begin, conclude
 
 logger = logging.getLogger(__name__)
+
+QUEUE = "settle.files"
 
 _WAITS = "waits for its file to be hashed"
 
@@ -49,9 +52,22 @@ def hand_over(run: Runtime, announcer: Announcer, jobs: Sequence[Job]) -> list[J
     mine = [job for job in jobs if job.state is JobState.ACCEPTED and now < job.deadline_at and _file(job) is not None]
     # Nobody holds them while their messages wait, so a long queue delays them and loses none; a lost one is sent again.
     moves = [job.stay(now=now, due_at=min(now + run.settings.lease, job.deadline_at), message=_WAITS) for job in mine]
-    for job in conclude(run, moves, announcer):
+    written = conclude(run, moves, announcer)
+    for job in written if written and not _crowded(run, written[0].provider) else ():
         measure.si(job.id).apply_async(root_id=job.id, parent_id=job.id)
     return [job for job in jobs if job not in mine]
+
+
+def _crowded(run: Runtime, provider: str) -> bool:
+    """Whether the queue of the files is long. Most jobs that wait have a message there then; each lease looks again."""
+    limits = run.settings.claim_limits(provider)
+    with current_app.connection_for_write() as connection:
+        channel: Any = connection.default_channel
+        try:
+            waiting = int(channel.queue_declare(QUEUE, passive=True).message_count)
+        except connection.channel_errors:  # Redis knows no empty queues
+            return False
+    return waiting >= limits.bundles * limits.bundle_size
 
 
 @shared_task(name="settle.measure", bind=True, ignore_result=True)

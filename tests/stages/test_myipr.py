@@ -228,6 +228,32 @@ def test_a_worker_that_dies_while_it_hashes_costs_a_lease(
     assert accepted(sim) == 1
 
 
+def test_a_long_queue_gets_no_further_messages(
+    stage: Stage, sim: Running, stored: Path, app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each lease would add a copy for each waiting job; the jobs wait in the ledger instead."""
+    begun: list[Any] = []
+    real = measuring.begin
+    monkeypatch.setattr(measuring, "begin", lambda *each: begun.append(each) or real(*each))
+    limits = stage.run.settings.claim_limits("myipr")
+    with app.connection_for_write() as connection, connection.SimpleQueue(measuring.QUEUE) as queue:
+        try:
+            for number in range(limits.bundles * limits.bundle_size):
+                queue.put(number)
+            stage.trigger(**STORED)
+            for _ in range(3):
+                stage.tick()
+                stage.clock.advance(stage.run.settings.lease + 0.001)
+            assert begun == []
+            assert stage.job().message == "waits for its file to be hashed"
+            queue.get().ack()
+            assert stage.finish().state is JobState.SUCCEEDED
+        finally:
+            queue.clear()
+    assert len(begun) == 1
+    assert accepted(sim) == 1
+
+
 def test_a_late_message_is_still_good(stage: Stage, stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long the queue is, whichever message comes first does the work, and the others none."""
     with monkeypatch.context() as queue:

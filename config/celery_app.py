@@ -57,6 +57,7 @@ def make_app() -> Celery:
         task_routes={
             "settle.submit": {"queue": "settle.submit"},
             "settle.poll": {"queue": "settle.poll"},
+            "settle.measure": {"queue": "settle.files"},
             "settle.fetch": {"queue": "settle.files"},
             "settle.verify": {"queue": "settle.files"},
             "settle.emit": {"queue": "settle.files"},

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
@@ -30,6 +31,7 @@ class Storage:
         fs, root = fsspec.core.url_to_fs(url, **({"auto_mkdir": True} if _local(url) else {}))
         self._fs: Any = fs
         self._root = str(root).rstrip("/")
+        self._local = _local(url)
 
     def path(self, provider: str, job_id: str, name: str) -> str:
         """Where a job's file lies. Neither an id nor a name can lead out of the job's own folder.
@@ -75,6 +77,28 @@ class Storage:
     def uri(self, path: str) -> str:
         """The address of a stored file, for callers."""
         return str(self._fs.unstrip_protocol(path))
+
+    def inside(self, file: str) -> str:
+        """The address of a file that a caller names: by its address here, or by its path below the storage's root.
+
+        Raises:
+            InvalidJob: it may lie outside. The name is not quoted.
+            OSError: it is not there, or is no plain file.
+        """
+        roots = [self.uri(self._root), *([self._root] if self._local else [])]
+        path = next((file.removeprefix(f"{root}/") for root in roots if file.startswith(f"{root}/")), file)
+        parts = path.split("/")
+        if "\\" in path or not path.isprintable() or {"", ".", ".."} & set(parts):
+            raise InvalidJob(
+                "file: it lies outside of Settle's storage; give the address of an artifact or a path below "
+                "SETTLE_STORAGE_URL, or hash a file of another place where it is (`settle certify`)"
+            )
+        whole = f"{self._root}/{path}"
+        if self._local and not Path(whole).resolve().is_relative_to(Path(self._root).resolve()):
+            raise InvalidJob("file: a link leads it out of Settle's storage; copy the file there")
+        if not self._fs.isfile(whole):
+            raise FileNotFoundError("no such file in the storage")
+        return self.uri(whole)
 
     def chunks(self, uri: str) -> Iterator[bytes]:
         """Read a stored file from rest, a piece at a time.

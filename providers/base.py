@@ -196,9 +196,21 @@ class Operation(ABC, Generic[RequestT]):
 
     name: ClassVar[str]  #: the last part of the workflow's name
     request: type[RequestT]
+    source: ClassVar[str | None] = None  #: the keyword argument that names a stored file to be hashed first, if any
 
     def __init__(self, provider: Any) -> None:
         self.provider = provider
+
+    @classmethod
+    def measured(cls, body: Mapping[str, Any], sha256: str, size: int) -> dict[str, Any]:
+        """The keyword arguments once the stored file in `source` is hashed.
+
+        Args:
+            body: as triggered.
+            sha256: of the file, lower-case hex.
+            size: of the file, bytes.
+        """
+        raise NotImplementedError(f"{cls.__name__} takes no file")
 
     @abstractmethod
     def intent(self, request: RequestT, job_id: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,19 +18,20 @@ from providers.base import (
     Located,
     Observation,
     Operation,
+    Probe,
     Provider,
     ProviderSettings,
-    Request,
     Verdict,
     Words,
     id_text,
 )
-from providers.errors import BadAnswer, ForeignHost, PermanentError, Refused, Unauthorized, Unavailable, scrub
+from providers.errors import BadAnswer, PermanentError, Refused, scrub
 from providers.http import Answer, segment
-
-#: An unanswered `/create` is looked for on so many pages of `/recent-files`, 30 entries each: the order of the list is
-#: not documented, so ours may be on the last one (contract 6).
-LOCATE_PAGES = 20
+from providers.myipr_answers import one, results
+from providers.myipr_categories import Categories
+from providers.myipr_certificate import certificate
+from providers.myipr_probe import look_around
+from providers.myipr_request import CertifyRequest, derived_name, kilobytes
 
 
 class MyIPRSettings(ProviderSettings):
@@ -45,51 +46,19 @@ class MyIPRSettings(ProviderSettings):
     words_running: tuple[str, ...] = Field(("in_progress", "pending", "processing"), description="words of minting")
     words_failed: tuple[str, ...] = Field((), description="words of failure; none is documented")
     certificate: bool = Field(True, description="whether the certificate's PDF is fetched")
-
-
-class CertifyRequest(Request):
-    """The keyword arguments of `settle.myipr.certify` (contract 2.1)."""
-
-    name: str = Field(min_length=1, max_length=200, pattern=r"^\S", description="unique; must not start with a space")
-    category_id: str = Field(min_length=1, description="an id from /categories", coerce_numbers_to_str=True)
-    hash: str = Field(pattern=r"^[0-9a-fA-F]{64}$", description="the SHA-256 of the file, as 64 hexadecimal digits")
-    size: str = Field(pattern=r"^\d+(\.\d+)?$", description="in kilobytes", coerce_numbers_to_str=True)
-
-
-def _envelope(answer: Answer) -> dict[str, Any]:
-    """The envelope of a success, after the HTTP code and its own integer `status` were judged (contract 9)."""
-    body = answer.check("message").object()
-    status, hint = _code(body.get("status")), _code(body.get("customErrorNumber"))
-    if status is None and ("customErrorNumber" in body or "errorField" in body):
-        status = hint if hint is not None and hint >= 400 else 400  # the weak-hint shape of an error (contract 7)
-    if status is not None and 400 <= status < 600:
-        Answer(status, answer.headers, answer.body).check("message")
-    return body
-
-
-def _code(value: Any) -> int | None:
-    if isinstance(value, str) and value.isdecimal() and len(value) == 3:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _results(answer: Answer) -> list[dict[str, Any]]:
-    """What an answer is about: `result` or `results`, an object or an array of objects (contract 9)."""
-    body = _envelope(answer)
-    for found in (body.get("result"), body.get("results")):
-        if found:
-            return [entry for entry in (found if isinstance(found, list) else [found]) if isinstance(entry, dict)]
-    return []
-
-
-def _one(answer: Answer, version: str | None = None) -> dict[str, Any]:
-    """The one result; of several versions of a file the one that was asked for."""
-    found = _results(answer)
-    if version is not None:
-        found = [entry for entry in found if entry.get("version_id", version) == version]
-    if not found:
-        raise BadAnswer("the answer holds no result")
-    return found[0]
+    name_prefix: str = Field(
+        "settle-", max_length=17, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", description="of the names that are made up"
+    )
+    kilobyte: Literal[1000, 1024] = Field(1024, description="bytes in a kilobyte of `size`; not documented")
+    categories_method: Literal["GET", "POST"] = Field("GET", description="of /categories; not documented")
+    categories_id: str = Field("id", min_length=1, description="the field with a category's id in /categories")
+    categories_name: str = Field("name", min_length=1, description="the field with its name")
+    recent_order: Literal["unknown", "newest"] = Field(
+        "unknown", description="newest: /recent-files begins with the newest, so its first pages are enough"
+    )
+    recent_pages: int = Field(
+        50, ge=1, description="so many pages of /recent-files, 30 entries each, are read for a lost submission"
+    )
 
 
 def _same(value: Any, digest: str) -> bool:
@@ -101,31 +70,43 @@ class Certify(Operation[CertifyRequest]):
 
     name = "certify"
     request = CertifyRequest
+    source = "file"
+
+    @classmethod
+    def measured(cls, body: Mapping[str, Any], sha256: str, size: int) -> dict[str, Any]:
+        """The keyword arguments with the hash and the length of the file in its place."""
+        return {**{key: value for key, value in body.items() if key != cls.source}, "hash": sha256, "size_bytes": size}
 
     def intent(self, request: CertifyRequest, job_id: str) -> dict[str, Any]:
         """Name and hash: what a lost creation is found by."""
-        return {"name": request.name, "hash": request.hash.lower()}
+        digest = (request.hash or "").lower()
+        name = request.name or derived_name(self.provider.settings.name_prefix, digest, job_id)
+        return {"name": name, "hash": digest}
 
     async def submit(self, request: CertifyRequest, intent: Mapping[str, Any]) -> dict[str, Any]:
         """`POST /create`. A refusal as duplicate may be our own first attempt, so it is looked up (contract 2.3)."""
+        settings = self.provider.settings
         body = {
-            "name": request.name,
-            "category_id": request.category_id,
+            "name": intent["name"],
+            "category_id": request.category_id or await self.provider.categories.id_of(request.category or ""),
             "file_source": "client-hash",
             "hash": intent["hash"],
-            "size": request.size,
+            "size": request.size or kilobytes(request.size_bytes or 0, settings.kilobyte),
         }
         answer = await self.provider.http.call("POST", "/create", json=body)
         try:
-            result = _one(answer)
+            result = one(answer)
         except Refused as refused:
             try:
-                found = await self._ours(_revealed(answer), intent) or await self._look_up(intent)
+                receipt = await self._ours(_revealed(answer), intent)
+                found = Located(receipt=receipt) if receipt else await self._look_up(intent)
             except PermanentError:
-                found = None
-            if found is None:
                 raise refused from None
-            return found
+            if found.receipt is not None:
+                return dict(found.receipt)
+            if found.absent:
+                raise refused from None
+            raise BadAnswer("refused, perhaps as a duplicate of our own: not all of /recent-files was read") from None
         version = id_text(result.get("versionId"))
         if version is None:
             raise BadAnswer("the answer names no versionId")
@@ -133,41 +114,49 @@ class Certify(Operation[CertifyRequest]):
 
     async def _version(self, version: str) -> dict[str, Any]:
         """`POST /get-version/{versionId}`: a POST that only reads (seed page)."""
-        return _one(await self.provider.http.call("POST", f"/get-version/{segment(version)}"), version)
+        return one(await self.provider.http.call("POST", f"/get-version/{segment(version)}"), version)
 
     async def _ours(self, version: Any, intent: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The receipt for this version, if it has our name and our hash."""
+        """The receipt for this version, if it has our name and our hash.
+
+        Raises:
+            BadAnswer: it has our name, but shows no hash yet.
+        """
         if (known := id_text(version)) is None:
             return None
         try:
             seen = await self._version(known)
         except PermanentError:
             return None
-        named = intent["name"] in (seen.get("version_name"), seen.get("fileName"))
-        return _receipt(known, seen.get("fileId")) if named and _same(seen.get("hash"), intent["hash"]) else None
+        if intent["name"] not in (seen.get("version_name"), seen.get("fileName")):
+            return None
+        if not seen.get("hash"):
+            raise BadAnswer("a version of our name shows no hash yet")
+        return _receipt(known, seen.get("fileId")) if _same(seen["hash"], intent["hash"]) else None
 
-    async def _look_up(self, intent: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The receipt of a certificate with our name and our hash, if the account has one."""
-        for page in range(1, LOCATE_PAGES + 1):
+    async def _look_up(self, intent: Mapping[str, Any]) -> Located:
+        """Whether the account has a certificate with our name and our hash; neither if the list is too long to tell."""
+        settings, before = self.provider.settings, None
+        for page in range(1, settings.recent_pages + 1):
             try:
-                entries = _results(await self.provider.http.call("GET", "/recent-files", params={"page": str(page)}))
+                entries = results(await self.provider.http.call("GET", "/recent-files", params={"page": str(page)}))
             except PermanentError:
                 if page == 1:
                     raise
-                return None  # a page after the last one may be an error (contract 8.15)
-            if not entries:
-                return None
+                return Located(absent=True)  # a page after the last one may be an error (contract 8.15)
+            if not entries or entries == before:  # or the last one once more
+                return Located(absent=True)
+            before = entries
             for entry in entries:
                 if entry.get("name") == intent["name"]:
                     found = await self._ours(entry.get("primary_version_id"), intent)
                     if found is not None:
-                        return found
-        return None
+                        return Located(receipt=found)
+        return Located(absent=settings.recent_order == "newest")
 
     async def locate(self, request: CertifyRequest, intent: Mapping[str, Any]) -> Located:
         """Found by name and hash: adopt it. Not found: a repeat is safe, name and hash are unique (contract 2.3)."""
-        receipt = await self._look_up(intent)
-        return Located(receipt=receipt, absent=receipt is None)
+        return await self._look_up(intent)
 
     async def observe(self, job: Job) -> Observation:
         """Done when word, hash and transaction say so together; failed when `error` has any key (contract 3.3)."""
@@ -202,6 +191,7 @@ class Certify(Operation[CertifyRequest]):
     def _summary(seen: Mapping[str, Any], job: Job) -> dict[str, Any]:
         """What a caller needs of the version; `user` is personal data and stays out."""
         return {
+            "name": (job.intent or {}).get("name"),
             "version_id": (job.receipt or {})["remote_id"],
             "file_id": id_text(seen.get("fileId")),
             "transaction_id": id_text(seen.get("transaction_id")),
@@ -213,23 +203,9 @@ class Certify(Operation[CertifyRequest]):
 
     @asynccontextmanager
     async def download(self, job: Job, artifact: Artifact) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The PDF: its link is asked for at the time of use, it dies after 60 s and is never stored (contract 4)."""
-        version = segment((job.receipt or {})["remote_id"])
-        answer = await self.provider.http.call("POST", f"/get-version/{version}/certificate")
-        try:
-            link = _one(answer).get("certificateLink")
-        except PermanentError as refused:
-            # What it answers before the PDF is made is not documented: the deadline ends it, not the first refusal.
-            raise Unavailable(f"no certificate yet ({refused})") from None
-        if not isinstance(link, str) or not link:
-            raise BadAnswer("the answer names no certificateLink")
-        try:
-            async with self.provider.http.download(link) as chunks:
-                yield chunks
-        except ForeignHost:
-            raise
-        except (PermanentError, Unauthorized) as refused:  # a dead link says nothing of our key
-            raise Unavailable(f"the certificate's link is dead ({refused})") from None
+        """The PDF, under a link that is asked for now: it dies after 60 s and is never stored (contract 4)."""
+        async with certificate(self.provider.http, (job.receipt or {})["remote_id"]) as chunks:
+            yield chunks
 
 
 def _receipt(version: str, file: Any) -> dict[str, Any]:
@@ -260,6 +236,11 @@ class MyIPR(Provider):
             running=settings.words_running,
             fold=True,
         )
+        self.categories = Categories(self)
+
+    async def probe(self) -> list[Probe]:
+        """Look at the list of files, the categories, and one version with its certificate."""
+        return await look_around(self)
 
     def headers(self) -> dict[str, str]:
         """The key stands behind the word SECRET (contract 1)."""

@@ -268,7 +268,8 @@ class MyIPR(Service):
         version, switches = self._versions.get(exchange.path("version")), self.world.switches.myipr
         if version is None:
             return self._error(404, "Version not found")
-        if version.outcome(exchange.now) != "succeeded":
+        made = version.fate.ends_at + self.world.clock.real(switches.certificate_delay_seconds)
+        if version.outcome(exchange.now) != "succeeded" or exchange.now < made:
             return self._error(switches.certificate_early_code, "The certificate is not available")
         token = f"{version.rng.getrandbits(128):032x}"
         lifetime = switches.certificate_link_seconds
@@ -282,8 +283,11 @@ class MyIPR(Service):
         # A pre-signed storage address: it needs no key, and speaks the storage's language when it is dead.
         version, dies_at = self._links.get(exchange.path("link"), (None, 0.0))
         if version is None or exchange.now >= dies_at:
+            code = self.world.switches.myipr.certificate_dead_code
+            if code == 200:
+                return Reply(200, b"<html><p>This link has expired.</p></html>", "text/html")
             text = b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>AccessDenied</Code></Error>"
-            return Reply(403, text, "application/xml")
+            return Reply(code, text, "application/xml")
         exchange.served_file = True
         lines = (version.name, version.hash, version.transaction_id, iso_milliseconds(version.fate.ends_at))
         return Reply(200, certificate_pdf(lines), "application/pdf")
@@ -309,8 +313,11 @@ class MyIPR(Service):
         if switches.recent_order == "newest":
             versions.reverse()
         start = (int(page) - 1) * _PAGE
-        if start > 0 and start >= len(versions) and switches.recent_end == "error":
-            return self._error(404, "No such page")
+        if start > 0 and start >= len(versions):
+            if switches.recent_end == "error":
+                return self._error(404, "No such page")
+            if switches.recent_end == "repeat":
+                start = max(len(versions) - 1, 0) // _PAGE * _PAGE
         entries = []
         for version in versions[start : start + _PAGE]:
             described = self._described(version, exchange.now)
@@ -333,8 +340,10 @@ class MyIPR(Service):
         method, switches = exchange.request.method, self.world.switches.myipr
         if switches.categories_method not in (method, "any"):
             return self._error(switches.get_on_posts_code, f"Cannot {method} this address")
-        result = [{"id": number, "name": name} for number, name in CATEGORIES.items()]
-        return self._ok(200 if method == "GET" else switches.success_code, result=result)
+        id_field, name_field = switches.categories_fields
+        shown: type[int | str] = int if switches.categories_id_type == "integer" else str
+        listed = [{id_field: shown(number), name_field: name} for number, name in CATEGORIES.items()]
+        return self._ok(200 if method == "GET" else switches.success_code, **{switches.categories_key: listed})
 
     def _time(self, moment: float) -> str:
         form = self.world.switches.myipr.time_format

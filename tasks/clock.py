@@ -19,13 +19,13 @@ from config.runtime import Runtime
 from config.settings import settings
 from jobs.ledger import Bundle, Claim
 from jobs.states import JobState
+from tasks.backlog import crowded
 from tasks.repeat import Repeating
 from tasks.ways import WORKFLOWS
 
 logger = logging.getLogger(__name__)
 
 POLL_QUEUE = "settle.poll"
-FILES_QUEUE = "settle.files"
 
 #: The task that each waiting state is brought to. Bundles are messages of many jobs.
 _BUNDLED = {
@@ -64,13 +64,11 @@ def tick(run: Runtime, providers: Sequence[str]) -> float:
 
 def _publish(run: Runtime, provider: str, bundle: Bundle) -> None:
     by_task: defaultdict[str, list[Claim]] = defaultdict(list)
-    crowded: bool | None = None
+    full: bool | None = None
     for claim in bundle.claims:
         if claim.state in _SINGLE:
-            if crowded is None:
-                limits = run.settings.claim_limits(provider)
-                crowded = _waiting(FILES_QUEUE) >= limits.bundles * limits.bundle_size
-            if not crowded:
+            full = crowded(run, provider) if full is None else full
+            if not full:
                 _resume(run, claim)
         else:
             by_task[_BUNDLED[claim.state]].append(claim)
@@ -89,16 +87,6 @@ def _publish(run: Runtime, provider: str, bundle: Bundle) -> None:
             },
             **root,
         )
-
-
-def _waiting(queue: str) -> int:
-    """How many messages a queue holds."""
-    with current_app.connection_for_write() as connection:
-        channel: Any = connection.default_channel
-        try:
-            return int(channel.queue_declare(queue, passive=True).message_count)
-        except connection.channel_errors:  # Redis knows no empty queues
-            return 0
 
 
 def _resume(run: Runtime, claim: Claim) -> None:

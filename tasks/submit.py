@@ -26,6 +26,7 @@ from providers.errors import LostAnswer, NotSent, PermanentError, ProviderError,
 from tasks import gate
 from tasks.announce import Announcer
 from tasks.intake import problems
+from tasks.measure import hand_over
 from tasks.stage import begin, close, conclude, expire, fail
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str
     run, announcer = runtime(), Announcer.of(self)
     # Without a claim only what was never sent may begin: a job in doubt is asked for when its grace is over.
     states = (JobState.ACCEPTED, JobState.SUBMITTING, JobState.IN_DOUBT) if seqs else (JobState.ACCEPTED,)
-    jobs = begin(run, announcer, job_ids, seqs, states)
+    jobs = hand_over(run, announcer, begin(run, announcer, job_ids, seqs, states))
     if jobs:
         # Doubts first: asking takes time, and an intent must be fresh when its request leaves, or its lease is over
         # before its answer can be there.

@@ -12,5 +12,8 @@ from tasks.ways import workflow
 
 @workflow("myipr.certify")
 def certify(job_id: str) -> Signature:
-    """Certify a hash: `settle.myipr.certify(name, category_id, hash, size)`."""
+    """Certify a file: `settle.myipr.certify(category | category_id, file | hash + size, name=None)`.
+
+    A job with a stored `file` passes through `settle.measure` before it is submitted.
+    """
     return submit.si(job_id) | poll.si(job_id) | fetch.si(job_id) | verify.si(job_id) | emit.si(job_id)

@@ -42,6 +42,13 @@ class MyIPRSwitches(Switches):
         0, ge=0, description="8.10: simulated seconds of completed without a transaction_id"
     )
     categories_method: Literal["GET", "POST", "any"] = Field("GET", description="8.12: method of /categories")
+    categories_key: Literal["result", "results"] = Field("result", description="8.12: where /categories puts the array")
+    categories_fields: tuple[str, str] = Field(
+        ("id", "name"), description="8.12: names of the fields of a category's id and name"
+    )
+    categories_id_type: Literal["integer", "string"] = Field(
+        "integer", description="8.12: type of a category's id; create takes a string, get-version shows an integer"
+    )
     extra_create_field: str | None = Field(
         "versionName", description="8.14: the unread field after versionId in the answer of create"
     )
@@ -49,8 +56,8 @@ class MyIPRSwitches(Switches):
         "results", description="8.15: where get-file puts the array"
     )
     recent_order: Literal["newest", "oldest"] = Field("newest", description="8.15: order of recent-files")
-    recent_end: Literal["empty", "error"] = Field(
-        "empty", description="8.15: a page after the last one is empty, or a 404"
+    recent_end: Literal["empty", "error", "repeat"] = Field(
+        "empty", description="8.15: a page after the last one is empty, a 404, or the last one once more"
     )
     recent_id_type: Literal["uuid", "integer"] = Field("uuid", description="8.15: type of id in recent-files")
     time_format: Literal["iso_z", "iso_offset", "sql", "epoch_ms"] = Field(
@@ -58,6 +65,12 @@ class MyIPRSwitches(Switches):
     )
     get_on_posts_code: Literal[404, 405] = Field(404, description="8.17: GET on get-version, get-file, certificate")
     certificate_early_code: Literal[400, 404, 409] = Field(400, description="8.18: certificate before completion")
+    certificate_delay_seconds: float = Field(
+        0, ge=0, description="8.18: simulated seconds from completion until the certificate can be had"
+    )
+    certificate_dead_code: Literal[200, 403, 404] = Field(
+        403, description="4: what a dead link answers; 200 is a page that says so"
+    )
     certificate_link_seconds: float = Field(
         60, gt=0, description="4: simulated seconds for which a certificate link lives"
     )

@@ -277,7 +277,13 @@ def test_a_wrong_hash_of_the_service_is_a_failure(bench: Bench) -> None:
 def test_the_result_holds_nothing_personal() -> None:
     """What a caller needs of the version; the user stays out, and so does whatever is no id."""
     found = seen_as(transaction_id="ada@example.test", fileId={"a": 1})
-    assert found.result == {"version_id": "v-1", "file_id": None, "transaction_id": None, "hash": HASH}
+    assert found.result == {
+        "name": "Harbour",
+        "version_id": "v-1",
+        "file_id": None,
+        "transaction_id": None,
+        "hash": HASH,
+    }
 
 
 # --- after a lost answer; a refusal as duplicate -------------------------------------------------------------------
@@ -333,7 +339,9 @@ def test_a_duplicate_of_somebody_else_is_a_refusal(bench: Bench, reveals: bool, 
 
 
 @pytest.mark.parametrize(
-    ("order", "end"), list(itertools.product(("newest", "oldest"), ("empty", "error"))), ids=lambda value: str(value)
+    ("order", "end"),
+    list(itertools.product(("newest", "oldest"), ("empty", "error", "repeat"))),
+    ids=lambda value: str(value),
 )
 @pytest.mark.parametrize("others", [0, 29, 30, 65])
 def test_locate_reads_the_list_to_its_end(bench: Bench, order: str, end: str, others: int) -> None:
@@ -351,6 +359,62 @@ def test_locate_reads_the_list_to_its_end(bench: Bench, order: str, end: str, ot
             assert found.receipt is not None
             assert found.receipt["remote_id"] == receipt["remote_id"]
             assert found.receipt["file_id"] == receipt["file_id"]
+
+    go(check())
+
+
+@pytest.mark.parametrize(
+    ("order", "setting", "found", "absent"),
+    [
+        ("newest", "unknown", True, False),
+        ("newest", "newest", True, False),
+        ("oldest", "unknown", False, False),
+    ],
+)
+def test_a_list_that_is_not_read_to_its_end_decides_nothing(
+    bench: Bench, order: str, setting: str, found: bool, absent: bool
+) -> None:
+    """A certificate that may be on a later page is neither called absent nor sent again, nor called refused."""
+    bench.sim.set_switches("myipr", recent_order=order)
+
+    async def check() -> None:
+        async with bench.trip(CERTIFY, recent_pages=1, recent_order=setting) as trip:
+            somebody_certifies(bench, *(f"file {number}" for number in range(31)))
+            receipt = await trip.submit()
+            located = await trip.operation.locate(trip.request, trip.intent)
+            assert (located.receipt is not None, located.absent) == (found, absent)
+            if found:
+                assert await trip.submit() == receipt  # the refusal as duplicate is our own
+            else:
+                with pytest.raises(BadAnswer) as caught:
+                    await trip.submit()
+                assert caught.value.may_have_arrived
+        async with bench.trip(CERTIFY, {**bench.body(CERTIFY), "name": "None", "hash": "ab" * 32}) as nobody:
+            assert (await nobody.locate()).absent is True
+        async with bench.trip(
+            CERTIFY, {**bench.body(CERTIFY), "name": "None"}, recent_pages=1, recent_order=setting
+        ) as nobody:
+            assert (await nobody.locate()).absent is (setting == "newest")
+
+    go(check())
+    assert bench.accepted(CERTIFY) == 1 + 31
+
+
+@pytest.mark.parametrize("digest", [None, "", ...], ids=str)
+def test_a_version_of_our_name_without_a_hash_decides_nothing(digest: object) -> None:
+    """It may be ours, and it may be somebody else's: asked again later."""
+    shown = {key: value for key, value in {**DONE, "hash": digest}.items() if value is not ...}
+
+    def answer(seen: Seen) -> bytes:
+        if seen.path.startswith("/recent-files"):
+            entry = {"name": "Harbour", "primary_version_id": "v-1"}
+            return http(200, {"status": 200, "result": [entry]})
+        return http(201, {"status": 201, "result": shown})
+
+    async def check() -> None:
+        async with scripted(answer) as server, client("myipr", server.url) as provider:
+            with pytest.raises(BadAnswer):
+                await provider.operation("certify").locate(None, INTENT)
 
     go(check())
 
@@ -452,6 +516,98 @@ def test_a_dead_link_is_asked_for_again(bench: Bench) -> None:
                 await trip.fetch(last.artifacts[0])
             bench.sim.set_switches("myipr", certificate_link_seconds=60)
             assert (await trip.fetch(last.artifacts[0]))[0]
+
+    go(check())
+
+
+@pytest.mark.parametrize("code", [200, 403, 404])
+@pytest.mark.parametrize("late", [60, 61, 3600])
+def test_a_late_fetch_asks_for_another_link(bench: Bench, code: int, late: int) -> None:
+    """A worker that stood still between link and fetch: whatever the storage says, nothing of it is taken for a PDF."""
+    bench.sim.set_switches("myipr", certificate_dead_code=code)
+
+    async def check() -> None:
+        async with bench.trip(CERTIFY) as trip:
+            await trip.submit()
+            last = finished(CERTIFY, await trip.watch())
+            real = trip.operation.provider.http.download
+
+            def stalled(link: str) -> Any:
+                bench.clock.advance(late)
+                return real(link)
+
+            trip.operation.provider.http.download = stalled
+            with pytest.raises(Unavailable) as caught:
+                await trip.fetch(last.artifacts[0])
+            assert "127.0.0.1" not in str(caught.value)
+            trip.operation.provider.http.download = real
+            assert (await trip.fetch(last.artifacts[0]))[0].startswith(b"%PDF")
+
+    go(check())
+    assert bench.count(CERTIFY, "certificate") == {"201": 2}
+    assert bench.count(CERTIFY, "certificate_pdf") == {str(code): 1, "200": 1} if code != 200 else {"200": 2}
+
+
+def test_a_link_is_good_to_its_last_moment(bench: Bench) -> None:
+    """59 s late is in time."""
+
+    async def check() -> None:
+        async with bench.trip(CERTIFY) as trip:
+            await trip.submit()
+            last = finished(CERTIFY, await trip.watch())
+            real = trip.operation.provider.http.download
+
+            def slow(link: str) -> Any:
+                bench.clock.advance(59)
+                return real(link)
+
+            trip.operation.provider.http.download = slow
+            assert (await trip.fetch(last.artifacts[0]))[0].startswith(b"%PDF")
+
+    go(check())
+
+
+PDF = b"%PDF-1.7\n" + bytes(range(256)) * 2000
+
+
+@pytest.mark.parametrize(
+    ("content", "whole"),
+    [
+        (PDF, True),
+        (b"%PDF-", True),
+        (b"\n" * 1019 + PDF, True),
+        (b"\n" * 1020 + PDF, False),
+        (b"", False),
+        (b"%PD", False),
+        (b"<html>expired</html>", False),
+        (b'{"status": 404}' + b" " * 5000, False),
+    ],
+    ids=lambda value: f"{len(value)}-{value[:6]!r}" if isinstance(value, bytes) else str(value),
+)
+def test_only_a_pdf_is_a_certificate(content: bytes, whole: bool) -> None:
+    """Its mark is among the first 1024 bytes, as readers take it; every byte arrives as it was sent."""
+
+    def answer(seen: Seen) -> bytes:
+        link = {"certificateLink": "/c.pdf"}
+        return http(201, {"status": 201, "result": link}) if seen.method == "POST" else http(200, content)
+
+    async def check() -> None:
+        async with scripted(answer) as server, client("myipr", server.url) as provider:
+            got = bytearray()
+
+            async def fetch() -> None:
+                job = job_of(CERTIFY, INTENT, RECEIPT)
+                async with provider.operation("certify").download(job, Artifact(name="certificate.pdf")) as chunks:
+                    async for chunk in chunks:
+                        got.extend(chunk)
+
+            if whole:
+                await fetch()
+                assert bytes(got) == content
+                return
+            with pytest.raises(Unavailable, match="no PDF"):
+                await fetch()
+            assert got == b""
 
     go(check())
 

@@ -23,6 +23,7 @@ DECLARATION = {"declaration": samples.declaration(name="Harbour", registry=True)
 PLAIN = {"metadata": samples.plain_metadata("Harbour"), "registry": samples.plain_registry()}
 PUBLIC = ("declaration", "declarationMetadata", "publicMetadata")
 CERTIFY = {"name": "Harbour", "category_id": "10", "hash": "ab" * 32, "size": "1079"}
+STORED = {"category": "Legal", "file": "unique_tokens/order-1/tokens.txt"}
 PRODUCE = {
     "alphabet": "UPPER_HEX",
     "digits": 12,
@@ -130,16 +131,35 @@ CASES: list[tuple[type[Any], dict[str, Any], tuple[Any, ...], Any, str]] = [
     (DeclareRequest, DECLARATION, (*PUBLIC, "extra"), nested(70), "declaration"),
     (DeclareRequest, DECLARATION, (*PUBLIC, "extra"), nested(5000), "declaration"),
     (DeclareRequest, DECLARATION, (*PUBLIC, "extra"), {SECRET}, "declaration"),
-    (CertifyRequest, CERTIFY, ("name",), ..., "name"),
+    (CertifyRequest, CERTIFY, ("name",), "", "name"),
     (CertifyRequest, CERTIFY, ("name",), f" {SECRET}", "name"),
     (CertifyRequest, CERTIFY, ("name",), SECRET * 20, "name"),
-    (CertifyRequest, CERTIFY, ("name",), None, "name"),
+    (CertifyRequest, CERTIFY, ("name",), f"{SECRET} ", "name"),
+    (CertifyRequest, CERTIFY, ("name",), f"{SECRET}\n{SECRET}", "name"),
+    (CertifyRequest, CERTIFY, ("name",), 4711, "name"),
     (CertifyRequest, CERTIFY, ("name",), f"{SECRET}\ud800", "name"),
     (CertifyRequest, CERTIFY, ("category_id",), "", "category_id"),
+    (CertifyRequest, CERTIFY, ("category_id",), ..., "category_id"),
+    (CertifyRequest, CERTIFY, ("category",), SECRET, "category_id"),
+    (CertifyRequest, CERTIFY, ("category",), "", "category"),
+    (CertifyRequest, CERTIFY, ("file",), SECRET, "hash"),
+    (CertifyRequest, CERTIFY, ("file",), "", "file"),
+    (CertifyRequest, CERTIFY, ("file",), SECRET * 200, "file"),
+    (CertifyRequest, CERTIFY, ("hash",), ..., "hash"),
     (CertifyRequest, CERTIFY, ("hash",), SECRET, "hash"),
     (CertifyRequest, CERTIFY, ("hash",), "ab" * 32 + "\n", "hash"),
     (CertifyRequest, CERTIFY, ("size",), f"{SECRET} kB", "size"),
     (CertifyRequest, CERTIFY, ("size",), "-1", "size"),
+    (CertifyRequest, CERTIFY, ("size",), ..., "size_bytes"),
+    (CertifyRequest, CERTIFY, ("size_bytes",), 7, "size_bytes"),
+    (CertifyRequest, CERTIFY, ("size_bytes",), 0, "size_bytes"),
+    (CertifyRequest, CERTIFY, ("size_bytes",), "7", "size_bytes"),
+    (CertifyRequest, CERTIFY, ("size_bytes",), True, "size_bytes"),
+    (CertifyRequest, STORED, ("size",), "12", "size_bytes"),
+    (CertifyRequest, STORED, ("size_bytes",), 12, "size_bytes"),
+    (CertifyRequest, STORED, ("hash",), "ab" * 32, "hash"),
+    (CertifyRequest, STORED, ("file",), ..., "hash"),
+    (CertifyRequest, STORED, ("category",), ..., "category_id"),
     (ProduceRequest, PRODUCE, ("alphabet",), "", "alphabet"),
     (ProduceRequest, PRODUCE, ("alphabet",), SECRET * 20, "alphabet"),
     (ProduceRequest, PRODUCE, ("digits",), 2, "digits"),
@@ -239,11 +259,13 @@ def test_several_bad_fields_are_all_named() -> None:
     [
         (DeclareRequest, DECLARATION),
         (CertifyRequest, CERTIFY),
+        (CertifyRequest, STORED),
+        (CertifyRequest, {"category": "Legal", "hash": "ab" * 32, "size_bytes": 1079}),
         (ProduceRequest, PRODUCE),
         (ConvertRequest, CONVERT),
         (DeleteRequest, DELETE),
     ],
-    ids=lambda value: getattr(value, "__name__", ""),
+    ids=lambda value: getattr(value, "__name__", "-".join(value) if isinstance(value, dict) else ""),
 )
 def test_unknown_keywords_are_refused(model: type[Any], body: dict[str, Any]) -> None:
     """A misspelt one would be forgotten in silence; positional ones are not taken; a valid body passes."""

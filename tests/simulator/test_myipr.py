@@ -194,3 +194,44 @@ def test_times_are_strings_in_four_forms(sim: Running, ipr: httpx.Client, form: 
     """Times are spelled as the switch says, always as strings."""
     sim.set_switches("myipr", time_format=form)
     assert ipr.post(f"/get-version/{_create(ipr)}").json()["result"]["created_at"] == text
+
+
+def test_categories_take_other_shapes(sim: Running, ipr: httpx.Client) -> None:
+    """Key, names of fields and type of the id follow the switches."""
+    sim.set_switches("myipr", categories_key="results", categories_fields=("ref", "title"), categories_id_type="string")
+    assert {"ref": "10", "title": "Legal"} in ipr.get("/categories").json()["results"]
+
+
+def test_a_page_after_the_last_may_be_the_last_once_more(sim: Running, ipr: httpx.Client) -> None:
+    """A service that cuts the page number down to what it has."""
+    sim.set_switches("myipr", recent_end="repeat")
+    assert ipr.get("/recent-files?page=2").json()["result"] == []
+    for number in range(31):
+        _create(ipr, f"file {number}")
+    pages = [ipr.get(f"/recent-files?page={page}").json()["result"] for page in (2, 3, 9)]
+    assert [len(page) for page in pages] == [1, 1, 1]
+    assert pages[0] == pages[1] == pages[2]
+
+
+@pytest.mark.parametrize("code", [200, 403, 404])
+def test_a_dead_link_answers_as_switched(sim: Running, ipr: httpx.Client, clock: ManualClock, code: int) -> None:
+    """Never with a PDF."""
+    sim.set_switches("myipr", certificate_dead_code=code, certificate_link_seconds=5)
+    sim.plan("myipr", "master", duration=1)
+    url = f"/get-version/{_create(ipr)}/certificate"
+    clock.advance(1)
+    link = ipr.post(url).json()["result"]["certificateLink"]
+    clock.advance(5)
+    dead = httpx.get(link)
+    assert (dead.status_code, b"%PDF" in dead.content) == (code, False)
+
+
+def test_a_certificate_may_take_its_time(sim: Running, ipr: httpx.Client, clock: ManualClock) -> None:
+    """Completed, but the PDF is made later."""
+    sim.set_switches("myipr", certificate_delay_seconds=20)
+    sim.plan("myipr", "master", duration=10)
+    url = f"/get-version/{_create(ipr)}/certificate"
+    clock.advance(29.9)
+    assert ipr.post(url).status_code == 400
+    clock.advance(0.1)
+    assert ipr.post(url).status_code == 201

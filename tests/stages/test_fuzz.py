@@ -106,13 +106,14 @@ def test_what_passes_the_model_has_an_intent(request: tuple[str, dict[str, Any]]
         accepted = kind.request.model_validate({k: v for k, v in body.items() if k not in ("tags", "deadline")})
     except ValidationError:
         return
-    operation = kind(SimpleNamespace(notes=SimpleNamespace(now=lambda: 0.0), settings=None))
+    settings = discover()[provider].settings_type()
+    operation = kind(SimpleNamespace(notes=SimpleNamespace(now=lambda: 0.0), settings=settings))
     json.dumps(operation.intent(accepted, "j-1"), allow_nan=False)
 
 
 @BOUNDED
 @given(
-    name=st.sampled_from(["submit", "poll", "fetch", "verify", "emit"]),
+    name=st.sampled_from(["measure", "submit", "poll", "fetch", "verify", "emit"]),
     args=st.lists(JSON, max_size=3),
     kwargs=st.dictionaries(st.sampled_from(["seqs", "bundle", "seq", "other"]), JSON, max_size=3),
 )

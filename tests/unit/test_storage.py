@@ -231,3 +231,105 @@ def test_a_plain_folder_is_a_storage_too(tmp_path: Path) -> None:
     _write(storage, path, b"x")
     assert (tmp_path / "deep" / "down" / "alpha" / "job-1" / "a.txt").read_bytes() == b"x"
     assert storage.uri(path) == (tmp_path / "deep" / "down" / "alpha" / "job-1" / "a.txt").as_uri()
+
+
+def test_a_stored_file_is_named_by_address_or_by_path(storage: Storage) -> None:
+    """The address of an artifact, or its path below the root; what comes back can be read."""
+    path = storage.path("alpha", "job/1", "tokens.csv")
+    _write(storage, path, b"content")
+    below = path.removeprefix(f"{storage._root}/")
+    for named in (storage.uri(path), below):
+        assert storage.inside(named) == storage.uri(path)
+        assert b"".join(storage.chunks(storage.inside(named))) == b"content"
+
+
+OUTSIDE = [
+    "/etc/passwd",
+    "file:///etc/passwd",
+    "../secret",
+    "alpha/../../secret",
+    "alpha/./x",
+    "alpha//x",
+    "..",
+    ".",
+    "/",
+    "",
+    "alpha/",
+    "alpha\\..\\x",
+    "http://elsewhere.example/x",
+    "https://elsewhere.example/artifacts/x",
+    "s3://elsewhere/x",
+    "memory://elsewhere/x",
+    "simplecache::file:///etc/passwd",
+    "zip://x::file:///etc/passwd",
+    "alpha/x\n",
+    "alpha/\x00x",
+]
+
+
+@pytest.mark.parametrize("named", OUTSIDE, ids=ascii)
+def test_a_file_outside_is_refused_whether_it_is_there_or_not(storage: Storage, named: str) -> None:
+    """No other folder, no other storage, no other host; the name is not quoted."""
+    with pytest.raises(InvalidJob, match=r"^file: it lies outside") as refused:
+        storage.inside(named)
+    assert len(named) < 3 or named not in str(refused.value)
+
+
+def test_an_address_cannot_climb_out(storage: Storage, tmp_path: Path) -> None:
+    """Behind the right beginning, too; nor does a folder whose name begins like ours count as ours."""
+    (tmp_path / "artifacts-of-others").mkdir()
+    (tmp_path / "artifacts-of-others" / "x").write_bytes(b"x")
+    root = storage.uri(storage._root)
+    for named in (f"{root}/../artifacts-of-others/x", f"{root}-of-others/x", f"{storage._root}-of-others/x"):
+        with pytest.raises(InvalidJob, match=r"^file: it lies outside"):
+            storage.inside(named)
+
+
+PARTS = st.sampled_from(["..", ".", "", "secret", "inside", "~", "%2e%2e", "\\", "file:", "memory:", "a::b", "..\\.."])
+
+
+@given(named=st.builds("/".join, st.lists(PARTS, min_size=1, max_size=6)) | st.text(max_size=40), whole=st.booleans())
+@BOUNDED
+def test_no_name_leads_to_a_file_outside(named: str, whole: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Whatever it is: refused, not there, or inside. There are files to be found both inside and outside."""
+    base = tmp_path_factory.getbasetemp() / "with-a-secret"
+    for folder in (base, base / "artifacts", base / "artifacts" / "secret"):
+        folder.mkdir(exist_ok=True)
+        (folder / "inside").write_bytes(b"x")
+    (base / "secret").write_bytes(b"x")
+    storage = Storage((base / "artifacts").as_uri())
+    try:
+        found = storage.inside(f"{storage.uri(storage._root)}/{named}" if whole else named)
+    except (InvalidJob, OSError):
+        return
+    path = Path(found.removeprefix("file://"))
+    assert path.resolve().is_relative_to(base / "artifacts")
+    assert path.is_file()
+
+
+def test_links_lead_nowhere_outside(tmp_path: Path) -> None:
+    """A link out of the storage is refused, one within it is followed."""
+    storage = Storage((tmp_path / "artifacts").as_uri())
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "secret").write_bytes(b"secret")
+    (tmp_path / "artifacts" / "file").write_bytes(b"content")
+    (tmp_path / "artifacts" / "out").symlink_to(tmp_path / "secret")
+    (tmp_path / "artifacts" / "up").symlink_to(tmp_path)
+    (tmp_path / "artifacts" / "in").symlink_to(tmp_path / "artifacts" / "file")
+    for named in ("out", "up/secret"):
+        with pytest.raises(InvalidJob, match="a link leads it out"):
+            storage.inside(named)
+    assert b"".join(storage.chunks(storage.inside("in"))) == b"content"
+    assert storage.inside(str(tmp_path / "artifacts" / "file")).endswith("/artifacts/file")
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "pipe"])
+def test_only_files_are_read(tmp_path: Path, kind: str) -> None:
+    """A pipe would hold a worker for ever."""
+    storage = Storage(tmp_path.as_uri())
+    if kind == "folder":
+        (tmp_path / "x").mkdir()
+    elif kind == "pipe":
+        os.mkfifo(tmp_path / "x")
+    with pytest.raises(FileNotFoundError):
+        storage.inside("x")

@@ -52,6 +52,7 @@ _OF_ERROR: tuple[tuple[type[Exception], Exit], ...] = (
 #: The commands, each in the module that loads only when it is called: `settle status` needs no simulator.
 _COMMANDS = {
     "submit": ("submit", "Trigger a workflow with a JSON body."),
+    "certify": ("certify", "Hash a file of this machine, and have the hash certified at myIPR."),
     "status": ("query", "Show one job with its result, its files and its error."),
     "wait": ("follow", "Wait until jobs are finished; exit by the first that did not succeed."),
     "watch": ("follow", "A live table of jobs."),

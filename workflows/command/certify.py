@@ -1,0 +1,80 @@
+"""`settle certify`: hash a file of this machine, and have the hash certified at myIPR. The file itself goes nowhere."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import click
+
+from config.runtime import runtime
+from jobs.errors import InvalidJob, JobConflict
+from jobs.ledger import Acceptance
+from jobs.measure import measure_local
+from jobs.record import check_job_id
+from workflows.command import OF_STATE, Exit, show
+from workflows.command.follow import wait_for
+
+_WORKFLOW = "myipr.certify"
+
+
+def _tags(pairs: tuple[str, ...]) -> dict[str, str]:
+    parts = [pair.partition("=") for pair in pairs]
+    if not all(equals for _, equals, _ in parts):
+        raise InvalidJob("tag: give it as NAME=VALUE")
+    return {name: value for name, _, value in parts}
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--category", metavar="NAME", help="The name of one of the provider's categories.")
+@click.option("--category-id", metavar="ID", help="Or its id.")
+@click.option("--name", help="Name of the certificate; made up from the hash and the job's id if not given.")
+@click.option("--id", "job_id", help="Id of the job, and its idempotency key; a new one if not given.")
+@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Your own label; may be given again.")
+@click.option("--deadline", type=float, help="Seconds until the job is given up as expired.")
+@click.option("--wait", is_flag=True, help="Wait for the end, and exit by it.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def certify(
+    path: Path,
+    category: str | None,
+    category_id: str | None,
+    name: str | None,
+    job_id: str | None,
+    tags: tuple[str, ...],
+    deadline: float | None,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Hash the file at PATH on this machine, and have the hash certified at myIPR.
+
+    Only its SHA-256 and its length are sent. The same --id and file again is the same job.
+    """
+    # Late: the application reads its settings, and `settle --help` needs none.
+    from config.celery_app import app
+    from tasks.announce import Announcer
+    from tasks.intake import new_job, record, validate
+    from tasks.ways import WORKFLOWS
+
+    app.loader.import_default_modules()
+    job_id = check_job_id(job_id or str(uuid.uuid4()))
+    options: dict[str, Any] = {"tags": _tags(tags), "deadline": deadline, "category": category}
+    options |= {"category_id": category_id, "name": name}
+    given = {key: value for key, value in options.items() if value not in (None, {})}
+    request = WORKFLOWS[_WORKFLOW].request
+    validate(request, (), {**given, "file": "checked before it is hashed, which may take a while"})
+    found = measure_local(path)
+    body = {**given, "hash": found.sha256, "size_bytes": found.size}
+    run = runtime()
+    job = new_job(run, job_id, _WORKFLOW, request, (), body, here=False)
+    if record(run, Announcer(app, "settle@command"), job, task=f"settle.{_WORKFLOW}") is Acceptance.CONFLICT:
+        raise JobConflict(f"id: {job_id} belongs to another request; use a new id, or the same file and options")
+    held = wait_for([job_id], None)[0] if wait else run.ledger.get(job_id)
+    job = held or job
+    show.one(job, as_json=as_json)
+    sys.exit(OF_STATE.get(job.state, Exit.DONE))
+
+
+COMMANDS = {"certify": certify}

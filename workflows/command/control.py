@@ -98,13 +98,14 @@ def resuming(run: Runtime, deadline: float | None) -> Callable[[Job, float], Mov
 
 
 def replaying(run: Runtime) -> Callable[[Job, float], Move]:
-    """Fetch and verify the files of a failed job again; the provider's own job had succeeded."""
+    """Fetch and verify the files of a failed job again, or look again at the members of a failed group."""
 
     def decide(job: Job, now: float) -> Move:
-        if job.state is not S.FAILED or not job.artifacts:
+        if job.state is not S.FAILED or not (job.artifacts or job.result):
             raise IllegalMove(f"job {job.id} has no failed stage after its polls to be replayed: {job.state}")
         end = now + run.settings.providers()[job.provider].deadline
-        return job.reopen(S.FETCHING, now=now, due_at=now, deadline_at=end)
+        # A failed group has a result, and no files: its members are looked at again.
+        return job.reopen(S.FETCHING if job.artifacts else S.POLLING, now=now, due_at=now, deadline_at=end)
 
     return decide
 

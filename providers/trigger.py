@@ -60,8 +60,13 @@ def _lines(error: ValidationError, request: type[BaseModel] | None, waiting: lis
     for entry in error.errors(include_input=False, include_url=False, include_context=False):
         where = entry["loc"]
         inside = any(where[: len(place)] == place for place in waiting)
+        inside = inside and not (where in waiting and entry["type"] == "extra_forbidden")
         above = any(place[: len(where)] == where for place in waiting)
-        if inside or entry["type"] == _WAITS or (above and entry["type"] in ("value_error", "assertion_error")):
+        if (
+            inside
+            or (waiting and entry["type"] == _WAITS)
+            or (above and entry["type"] in ("value_error", "assertion_error"))
+        ):
             continue
         path = ".".join(str(part) for part in where) or "request"
         found.append(f"{path}: {entry['msg'].removeprefix('Value error, ')}{_meaning(request, where)}")

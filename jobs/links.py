@@ -236,17 +236,6 @@ def link_id(job_id: str, position: int, link: Link, place: int) -> str:
     return f"{head}.then.{place}"
 
 
-def link_ids(job_id: str, then: Sequence[Link]) -> list[str]:
-    """The ids of all links of a first job."""
-    found: list[str] = []
-    holder, position = job_id, 0
-    for place, link in enumerate(then, 1):
-        found.append(link_id(holder, position, link, place))
-        if link.get("workflow"):
-            holder, position = found[-1], place
-    return found
-
-
 def nesting(value: Any) -> int:
     """How deep lists and objects lie in each other. Does not recurse, so that it can be asked of anything."""
     deepest, stack = 0, [(value, 1)]

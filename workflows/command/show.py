@@ -115,6 +115,8 @@ def one(job: Job, *, as_json: bool) -> None:
     for name, value in job.outcome().items():
         if name in ("state", "artifacts", "error", "tags", "result") or value == "":
             continue
+        if isinstance(value, list):
+            value = ", ".join(value)
         if name.endswith("_at"):
             value = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
         grid.add_row(Text(name, style="bold"), str(value))

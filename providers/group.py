@@ -26,6 +26,8 @@ BATCH = 500
 class GroupSettings(ProviderSettings):
     """A group calls nobody: of what every provider has, only its countdown and its deadline are of use."""
 
+    connect_timeout: float = Field(0.1, gt=0, description="not used: a group calls nobody, seconds")
+    read_timeout: float = Field(0.1, gt=0, description="not used, either, seconds")
     poll_first: float = Field(1.0, ge=0, description="from the start of the members to the first look, seconds")
     poll_minimum: float = Field(1.0, gt=0, description="shortest countdown, seconds")
     poll_maximum: float = Field(5.0, gt=0, description="longest countdown, seconds")

@@ -11,7 +11,16 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from jobs import links
@@ -56,17 +65,20 @@ def _model_in(annotation: Any) -> Any:
 
 def _lines(error: ValidationError, request: type[BaseModel] | None, waiting: list[links.Place]) -> list[str]:
     """What is wrong, a line each, without what only a value that is not there yet can tell."""
+
+    def open_still(where: links.Place, kind: str) -> bool:
+        if where in waiting:
+            return kind != "extra_forbidden"  # no value can mend an unknown name
+        if any(where[: len(place)] == place for place in waiting):
+            return True
+        # A model's own rule looks at several fields, and one of them is not there yet.
+        above = any(place[: len(where)] == where for place in waiting)
+        return above and kind in ("value_error", "assertion_error", _WAITS)
+
     found = []
     for entry in error.errors(include_input=False, include_url=False, include_context=False):
         where = entry["loc"]
-        inside = any(where[: len(place)] == place for place in waiting)
-        inside = inside and not (where in waiting and entry["type"] == "extra_forbidden")
-        above = any(place[: len(where)] == where for place in waiting)
-        if (
-            inside
-            or (waiting and entry["type"] == _WAITS)
-            or (above and entry["type"] in ("value_error", "assertion_error"))
-        ):
+        if open_still(where, entry["type"]):
             continue
         path = ".".join(str(part) for part in where) or "request"
         found.append(f"{path}: {entry['msg'].removeprefix('Value error, ')}{_meaning(request, where)}")
@@ -149,16 +161,22 @@ class _Triggered(BaseModel):
     kwargs: dict[str, Any] = Field(default_factory=dict, description="keyword arguments")
     id: str | None = Field(None, description="id of the job; made from the first job's if not given")
 
+    @field_validator("id")
+    @classmethod
+    def _usable(cls, value: str | None) -> str | None:
+        try:
+            return check_root_id(value) if value is not None else None
+        except InvalidJob as error:
+            raise ValueError(str(error).removeprefix("id: ")) from None
+
     def check(self, workflow: str) -> None:
-        """Look at id and body.
+        """Look at the body.
 
         Raises:
-            PydanticCustomError: one of them can never work.
+            PydanticCustomError: it can never work.
         """
         try:
             wrong = [f"kwargs.{line}" for line in check_body(workflow, self.kwargs)]
-            if self.id is not None:
-                check_root_id(self.id)
         except InvalidJob as error:
             wrong = [str(error)]
         if wrong:
@@ -194,8 +212,6 @@ class Link(_Triggered):
             raise ValueError("queue: name the queue of the other application; Settle's own are not consumed by it")
         if self.tags is not None or self.deadline is not None:
             raise ValueError("tags and deadline belong to a workflow: a task of another application is not followed")
-        if self.id is not None:
-            check_root_id(self.id)
         return self
 
 

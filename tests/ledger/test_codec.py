@@ -160,7 +160,8 @@ def test_a_move_changes_only_what_differs(before: dict[str, Any], after: dict[st
 @BOUNDED
 def test_an_event_never_holds_the_body(content: dict[str, Any], state: JobState) -> None:
     """What is told of a job has neither its request nor its intent, and can be encoded."""
-    secret = {"request": {"name": "a very personal name"}, "intent": {"key": "a very secret intent"}}
+    link = {"workflow": "beta.make", "kwargs": {"name": "a very personal name"}}
+    secret = {"request": link["kwargs"], "intent": {"key": "a very secret intent"}, "then": (link,)}
     data = codec.event_data(_job(content | secret, state, None if state in TERMINAL else 1.0))
     assert "a very" not in data
     data.encode()

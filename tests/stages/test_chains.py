@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,9 +18,11 @@ from jobs.artifacts import Artifact
 from jobs.record import Job, Move
 from jobs.states import JobState
 from providers.base import Observation, Verdict
+from providers.trigger import request_of
 from tasks import emit as emitting
 from tasks import links as following
 from tasks.announce import Announcer
+from tasks.intake import validate
 from workflows.command import control
 
 from .conftest import BODY, DONE, Stage
@@ -75,6 +80,33 @@ def test_a_job_without_files_goes_through_emit_if_something_follows(stage: Stage
     stage.trigger(**BODY, then=[certify(name="second")])
     stage.until(lambda job: job.finished)
     assert stage.history() == ["accepted", "submitting", "polling", "emitting", "succeeded"]
+
+
+def test_what_follows_starts_in_the_tick_of_the_poll(stage: Stage) -> None:
+    """The poll itself brings the job to emit: nothing waits for a lease."""
+    stage.trigger(**BODY, then=[certify(name="second")])
+    polling = stage.until(lambda job: job.state is JobState.POLLING)
+    assert polling.due_at is not None
+    stage.clock.advance(polling.due_at - stage.clock.now() + 0.001)
+    stage.tick()
+    assert stage.job().state is JobState.SUCCEEDED
+    assert stage.job("j-1.then.1").state is JobState.ACCEPTED
+
+
+def test_the_examples_in_the_docs_would_be_accepted() -> None:
+    """What the page shows of chains and groups, as it stands there."""
+    page = (Path(__file__).parents[2] / "docs" / "trigger.md").read_text()
+    shown: list[tuple[str, dict[str, Any]]] = []
+    app = SimpleNamespace(
+        send_task=lambda name, **options: shown.append((name, options["kwargs"])) or SimpleNamespace(info={})
+    )
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        if "then" in code:
+            exec(code.replace('"hash": "…"', f'"hash": "{SHA}"'), {"app": app})  # noqa: S102
+    assert [name for name, _ in shown] == ["settle.unique_tokens.produce", "settle.group"]
+    for name, kwargs in shown:
+        options, _ = validate(request_of(name.removeprefix("settle.")), (), kwargs)
+        assert options.then
 
 
 def test_what_follows_is_seen_while_the_job_runs(stage: Stage) -> None:

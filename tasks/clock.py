@@ -88,7 +88,11 @@ def _publish(run: Runtime, provider: str, bundle: Bundle) -> None:
 
 def _resume(run: Runtime, claim: Claim) -> None:
     """Bring back the rest of a chain whose message was lost, or whose worker died."""
-    job = run.ledger.get(claim.id)
+    try:
+        job = run.ledger.get(claim.id)
+    except SettleError as error:  # of a newer version, say: its workers take it, and the rest of the bundle goes on
+        logger.warning("record_too_new", extra={"fields": {"job_id": claim.id, "reason": str(error)}})
+        return
     workflow = WORKFLOWS.get(job.workflow)
     if workflow is None:
         logger.error("unknown_workflow", extra={"fields": {"job_id": claim.id}})

@@ -26,7 +26,7 @@ WORKER = ("-P", "prefork", "-c", "2")
 def _billing(house: House) -> None:
     """Start the worker of the other application."""
     command = [PYTHON, "-m", "celery", "-A", "tests.acceptance.billing", "worker", "-Q", "billing", "-P", "solo"]
-    environment = {**os.environ, "BILLING_REDIS": house.server.url}
+    environment = {**os.environ, "BILLING_REDIS": house.server.url, "PYTHONPATH": str(Path(__file__).parents[2])}
     process = Process("billing", [*command, "-l", "INFO"], environment, lambda *_: None)
     house.exits.enter_context(running(process))
     process.wait_for(" ready.")
@@ -159,6 +159,10 @@ def test_a_group_and_a_killed_worker(house: House, tmp_path: Path) -> None:
         "jobs": [{"id": f"batch-1.{n}", "state": "succeeded"} for n in range(1, 6)],
         "left_out": 0,
     }
+    body = tmp_path / "group.json"
+    body.write_text(json.dumps({"jobs": jobs, "then": [told]}))
+    again = _settle(house, "submit", "group", "--input", str(body), "--id", "batch-1", "--wait")
+    assert again.returncode == 0, again.stderr  # the same id and input: the same group
     assert house.client.AsyncResult("batch-1.3").get(timeout=5)["root"] == "batch-1"
     assert until(lambda: _told(house), "the other application to be told")[0]["kwargs"] == {"letters": 5}
     books = house.sim.account()["lettrlabs"]

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from jobs.artifacts import Artifact
 from jobs.errors import IllegalMove, InvalidJob
-from jobs.links import bare, title
+from jobs.links import GROUP, bare, title
 from jobs.states import REOPENINGS, TERMINAL, JobState, Wish, check_move
 
 #: The version of the stored record. A reader accepts every version up to its own. 2: a job may have links in `then`.
@@ -79,7 +79,7 @@ class Job:
     progress: int | None = None  #: percent
     message: str | None = None
     artifacts: tuple[Artifact, ...] = ()
-    result: Mapping[str, Any] | None = None  #: what the provider said of a job that succeeded
+    result: Mapping[str, Any] | None = None  #: what the provider said of a job when it ended
     failure: Failure | None = None  #: why it ended, or what is wrong at the moment
     wish: Wish | None = None  #: what a person wants of it
     then: tuple[Mapping[str, Any], ...] = ()  #: the links not started yet; see `jobs.links`
@@ -119,8 +119,8 @@ class Job:
         changes.setdefault("failure", None)
         if state in TERMINAL:
             changes["wish"] = None
-            files = self.artifacts or changes.get("result")
-            if not (state is JobState.EXPIRED or (state is JobState.FAILED and files)):
+            again = self.artifacts or self.provider == GROUP  # what `settle replay` can do something with
+            if not (state is JobState.EXPIRED or (state is JobState.FAILED and again)):
                 changes["then"] = bare(changes.get("then", self.then))  # nobody can reopen it: forget the bodies
         after = replace(self, state=state, due_at=due_at, updated_at=now, **changes)
         return Move(before=self, after=after, news=True)

@@ -48,7 +48,7 @@ class Observation:
     progress: int | None = None  #: percent
     message: str | None = None  #: scrubbed
     eta: float | None = None  #: seconds until the provider expects to be ready
-    result: Mapping[str, Any] = field(default_factory=dict)  #: what a success brought, without personal data
+    result: Mapping[str, Any] = field(default_factory=dict)  #: what came of it when it ended, without personal data
     artifacts: tuple[Artifact, ...] = ()  #: the files that are ready to be fetched
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from jobs.errors import IllegalMove
 from jobs.record import Job
 from jobs.states import JobState
 from providers.base import Observation, Verdict
@@ -274,6 +275,13 @@ def test_a_group_looks_again_when_it_is_replayed(stage: Stage) -> None:
     act(stage, control.replaying(stage.run), "g")
     assert finish(stage).state is JobState.SUCCEEDED
     assert finish(stage, "g.then.1").state is JobState.SUCCEEDED
+
+
+def test_a_group_that_never_started_cannot_be_replayed(stage: Stage) -> None:
+    """It has no members to look at."""
+    start(stage, [])
+    with pytest.raises(IllegalMove, match="to be replayed"):
+        act(stage, control.replaying(stage.run), "g")
 
 
 def test_cancelling_a_group_ends_the_group_alone(stage: Stage) -> None:

@@ -11,6 +11,7 @@ import click
 
 from config.runtime import Runtime, runtime
 from jobs.errors import IllegalMove, InvalidJob
+from jobs.links import GROUP
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
 from tasks.announce import Announcer
@@ -101,10 +102,9 @@ def replaying(run: Runtime) -> Callable[[Job, float], Move]:
     """Fetch and verify the files of a failed job again, or look again at the members of a failed group."""
 
     def decide(job: Job, now: float) -> Move:
-        if job.state is not S.FAILED or not (job.artifacts or job.result):
+        if job.state is not S.FAILED or not (job.artifacts or (job.provider == GROUP and job.receipt)):
             raise IllegalMove(f"job {job.id} has no failed stage after its polls to be replayed: {job.state}")
         end = now + run.settings.providers()[job.provider].deadline
-        # A failed group has a result, and no files: its members are looked at again.
         return job.reopen(S.FETCHING if job.artifacts else S.POLLING, now=now, due_at=now, deadline_at=end)
 
     return decide

@@ -26,8 +26,12 @@ FAIL_POINTS = (
     "fetch.after_store",
     "verify.after_read",
     "emit.before_write",
+    "emit.after_links",
     "emit.after_write",
 )
+
+#: Places that only groups pass.
+GROUP_POINTS = ("group.midway",)
 
 
 def reach(settings: CoreSettings, name: str) -> None:

@@ -145,7 +145,7 @@ class Runtime:
 
         async def _close() -> None:
             for provider in self._providers.values():
-                await provider.http.close()
+                await provider.close()
 
         if self._providers:
             self.loop.run(_close())

@@ -1,6 +1,7 @@
 """How a job is written to a Redis hash and an event to a stream, and read back.
 
-Fields that change at every poll stand alone; what belongs together is one JSON text. `v` is the record's version.
+Fields that change at every poll stand alone; what belongs together is one JSON text. `v` is the oldest version of the
+record whose readers do a job justice: one that does not know of links would end a chain without a word.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from typing import Any
 
 from jobs.artifacts import Artifact
 from jobs.errors import SettleError
-from jobs.ledger import Event
+from jobs.ledger import Event, Glance
 from jobs.record import RECORD_VERSION, Failure, Job, Move
 from jobs.states import JobState, Wish
+
+#: The version of an event.
+EVENT_VERSION = 1
 
 
 def dump(value: Any) -> str:
@@ -30,7 +34,7 @@ def millis(seconds: float) -> int:
 def to_fields(job: Job) -> dict[str, str]:
     """The fields of a job that are not empty, without the scripts' own (`state`, `seq`, `floor`, `lease`, `digest`)."""
     static = {
-        "v": RECORD_VERSION,
+        "v": RECORD_VERSION if job.then else 1,
         "provider": job.provider,
         "workflow": job.workflow,
         "created": job.created_at,
@@ -39,6 +43,15 @@ def to_fields(job: Job) -> dict[str, str]:
     }
     seen = {"word": job.word, "progress": job.progress, "message": job.message}
     seen = {key: value for key, value in seen.items() if value is not None}
+    chain = {
+        "position": job.position,
+        "root": job.root,
+        "parent": job.parent,
+        "next": job.next,
+        "sent": list(job.sent),
+        "broken": job.broken,
+    }
+    chain = {key: value for key, value in chain.items() if value}
     fields = {
         "doc": dump(static),
         "updated": str(millis(job.updated_at)),
@@ -53,6 +66,8 @@ def to_fields(job: Job) -> dict[str, str]:
         "result": dump(job.result) if job.result is not None else "",
         "failure": dump(asdict(job.failure)) if job.failure else "",
         "wish": job.wish.value if job.wish else "",
+        "then": dump(job.then) if job.then else "",
+        "chain": dump(chain) if chain else "",
     }
     return {key: value for key, value in fields.items() if value}
 
@@ -74,6 +89,7 @@ def from_fields(job_id: str, fields: Mapping[str, str], due_at: float | None = N
 
     seen = part("seen") or {}
     failure = part("failure")
+    chain = part("chain") or {}
     submitted = fields.get("submitted")
     return Job(
         id=job_id,
@@ -99,13 +115,25 @@ def from_fields(job_id: str, fields: Mapping[str, str], due_at: float | None = N
         result=part("result"),
         failure=Failure(**failure) if failure else None,
         wish=Wish(fields["wish"]) if "wish" in fields else None,
+        then=tuple(part("then") or ()),
+        position=chain.get("position", 0),
+        root=chain.get("root"),
+        parent=chain.get("parent"),
+        next=chain.get("next"),
+        sent=tuple(chain.get("sent", ())),
         due_at=due_at,
     )
 
 
+def to_glance(state: str, chain: str | None) -> Glance:
+    """What two fields of a hash tell of a job."""
+    links = json.loads(chain) if chain else {}
+    return Glance(JobState(state), links.get("next"), bool(links.get("broken")))
+
+
 def event_data(job: Job) -> str:
     """What an event tells of a job beside the move itself; enough to follow a job without reading the ledger."""
-    data: dict[str, Any] = {"v": RECORD_VERSION, "workflow": job.workflow}
+    data: dict[str, Any] = {"v": EVENT_VERSION, "workflow": job.workflow}
     for name in ("word", "progress", "message"):
         if (value := getattr(job, name)) is not None:
             data[name] = value

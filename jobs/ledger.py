@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from jobs.record import Announcement, Job, Move
-from jobs.states import JobState
+from jobs.states import TERMINAL, JobState
 
 
 class Acceptance(StrEnum):
@@ -84,6 +84,26 @@ class Event:
     data: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """Where a job is, and what followed it.
+
+    Args:
+        state: of the job.
+        next: the job that it started when it had succeeded.
+        broken: whether it is finished, and links after it were not started.
+    """
+
+    state: JobState
+    next: str | None = None
+    broken: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job has reached a terminal state."""
+        return self.state in TERMINAL
+
+
 class Ledger(Protocol):
     """Holds the jobs of all providers. Every time is in seconds; "now" is the ledger's injected clock."""
 
@@ -109,6 +129,10 @@ class Ledger(Protocol):
         Raises:
             JobNotFound: no job has this id.
         """
+        ...
+
+    def glance(self, job_ids: Sequence[str]) -> list[Glance | None]:
+        """Where jobs of any providers are, in this order; none for an id that is not recorded."""
         ...
 
     def claim(self, provider: str, limits: ClaimLimits) -> Bundle:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from jobs import codec
 from jobs.clock import Clock, SystemClock
 from jobs.errors import JobNotFound
-from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event
+from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event, Glance
 from jobs.record import Announcement, Job, Move
 from jobs.states import IN_HAND, JobState
 
@@ -148,6 +148,18 @@ class MemoryLedger:
     def _expire(self, shelf: _Shelf) -> None:
         for job_id in [job_id for job_id, end in shelf.done.items() if end <= self._now()]:
             del shelf.jobs[job_id], shelf.done[job_id], shelf.lease[job_id], shelf.floor[job_id], self._owners[job_id]
+
+    def glance(self, job_ids: Sequence[str]) -> list[Glance | None]:
+        """Where jobs of any providers are, in this order; none for an id that is not recorded."""
+        found: list[Glance | None] = []
+        for job_id in job_ids:
+            try:
+                job = self.get(job_id)
+            except JobNotFound:
+                found.append(None)
+            else:
+                found.append(Glance(job.state, job.next, job.broken))
+        return found
 
     def claim(self, provider: str, limits: ClaimLimits) -> Bundle:
         """Take what is due, atomically, and push its wake-up times forward by the lease."""

@@ -15,10 +15,11 @@ from typing import Any, Self
 
 from jobs.artifacts import Artifact
 from jobs.errors import IllegalMove, InvalidJob
+from jobs.links import GROUP, bare, title
 from jobs.states import REOPENINGS, TERMINAL, JobState, Wish, check_move
 
-#: The version of the stored record. A reader accepts every version up to its own.
-RECORD_VERSION = 1
+#: The version of the stored record. A reader accepts every version up to its own. 2: a job may have links in `then`.
+RECORD_VERSION = 2
 
 _JOB_ID = re.compile(r"[!-~]{1,200}")
 
@@ -78,15 +79,26 @@ class Job:
     progress: int | None = None  #: percent
     message: str | None = None
     artifacts: tuple[Artifact, ...] = ()
-    result: Mapping[str, Any] | None = None  #: what the provider said of a job that succeeded
+    result: Mapping[str, Any] | None = None  #: what the provider said of a job when it ended
     failure: Failure | None = None  #: why it ended, or what is wrong at the moment
     wish: Wish | None = None  #: what a person wants of it
+    then: tuple[Mapping[str, Any], ...] = ()  #: the links not started yet; see `jobs.links`
+    position: int = 0  #: the place in its chain; 0 is the first job
+    root: str | None = None  #: the first job of all that it belongs to; none if it is that itself
+    parent: str | None = None  #: the job that started it
+    next: str | None = None  #: the job that it started when it had succeeded
+    sent: tuple[str, ...] = ()  #: the tasks of other applications that it started, by name
     due_at: float | None = None  #: its wake-up time; none once it is finished
 
     @property
     def finished(self) -> bool:
         """Whether the job has reached a terminal state."""
         return self.state in TERMINAL
+
+    @property
+    def broken(self) -> bool:
+        """Whether the job is finished, and links after it were not started."""
+        return self.finished and bool(self.then)
 
     def to(self, state: JobState, *, due_at: float | None = None, now: float, **changes: Any) -> Move:
         """The move to another state.
@@ -107,6 +119,9 @@ class Job:
         changes.setdefault("failure", None)
         if state in TERMINAL:
             changes["wish"] = None
+            again = self.artifacts or self.provider == GROUP  # what `settle replay` can do something with
+            if not (state is JobState.EXPIRED or (state is JobState.FAILED and again)):
+                changes["then"] = bare(changes.get("then", self.then))  # nobody can reopen it: forget the bodies
         after = replace(self, state=state, due_at=due_at, updated_at=now, **changes)
         return Move(before=self, after=after, news=True)
 
@@ -161,6 +176,11 @@ class Job:
             "result": dict(self.result) if self.result is not None else None,
             "artifacts": [artifact.public() for artifact in self.artifacts],
             "error": asdict(self.failure) if self.failure else None,
+            "root": self.root,
+            "parent": self.parent,
+            "next": self.next,
+            "sent": list(self.sent) or None,
+            "stopped" if self.finished else "then": [title(link) for link in self.then] or None,
         }
         return {key: value for key, value in seen.items() if value is not None}
 

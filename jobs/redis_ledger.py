@@ -18,7 +18,7 @@ from redis import Redis
 from jobs import codec
 from jobs.clock import Clock, ServerClock
 from jobs.errors import JobNotFound, SettleError
-from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event
+from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event, Glance
 from jobs.record import Announcement, Job, Move
 from jobs.states import IN_HAND, TERMINAL, JobState
 
@@ -151,6 +151,16 @@ class RedisLedger:
         for job_id, fields, due in zip(ids, answers[::2], answers[1::2], strict=True):
             if fields:
                 yield codec.from_fields(job_id, fields, due / 1000 if due is not None else None)
+
+    def glance(self, job_ids: Sequence[str]) -> list[Glance | None]:
+        """Where jobs of any providers are, in this order; none for an id that is not recorded."""
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipe.get(self._owner(job_id))
+        owners = pipe.execute()
+        for job_id, owner in zip(job_ids, owners, strict=True):
+            pipe.hmget(self._key(owner or "", "job", job_id), "state", "chain")
+        return [codec.to_glance(state, chain) if state else None for state, chain in pipe.execute()]
 
     def claim(self, provider: str, limits: ClaimLimits) -> Bundle:
         """Take what is due, atomically, and push its wake-up times forward by the lease."""

@@ -74,7 +74,7 @@ MOVES: dict[JobState, frozenset[JobState]] = {
 #: What a person may reopen, and where the job then goes on: `settle resume` and `settle replay`.
 REOPENINGS: dict[JobState, frozenset[JobState]] = {
     S.EXPIRED: frozenset({S.ACCEPTED, S.IN_DOUBT, S.POLLING}),
-    S.FAILED: frozenset({S.FETCHING}),
+    S.FAILED: frozenset({S.FETCHING, S.POLLING}),
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -48,7 +48,7 @@ class Observation:
     progress: int | None = None  #: percent
     message: str | None = None  #: scrubbed
     eta: float | None = None  #: seconds until the provider expects to be ready
-    result: Mapping[str, Any] = field(default_factory=dict)  #: what a success brought, without personal data
+    result: Mapping[str, Any] = field(default_factory=dict)  #: what came of it when it ended, without personal data
     artifacts: tuple[Artifact, ...] = ()  #: the files that are ready to be fetched
 
     def __post_init__(self) -> None:
@@ -83,6 +83,21 @@ class Probe:
 
     what: str
     remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A job that another one consists of.
+
+    Args:
+        id: always the same for the same part, so that it can be started again.
+        workflow: its name.
+        kwargs: its keyword arguments, options among them.
+    """
+
+    id: str
+    workflow: str
+    kwargs: Mapping[str, Any]
 
 
 class Words:
@@ -220,6 +235,10 @@ class Operation(ABC, Generic[RequestT]):
         """The intent of a further attempt; `job.intent` is that of the one before, `in_doubt` if that one was sent."""
         return self.intent(request, job.id)
 
+    def parts(self, request: RequestT, job_id: str) -> Sequence[Part]:
+        """The jobs it consists of; they are recorded right before `submit`, at least once."""
+        return ()
+
     @abstractmethod
     async def submit(self, request: RequestT, intent: Mapping[str, Any]) -> dict[str, Any]:
         """Send the request, once. Returns the receipt; its `remote_id` is the provider's name for the job.
@@ -277,6 +296,10 @@ class Provider(ABC):
     @abstractmethod
     def headers(self) -> dict[str, str]:
         """What every call carries; the key is in it."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.http.close()
 
     async def probe(self) -> list[Probe]:
         """Make the calls that change nothing, and tell which assumption holds; for `settle doctor --provider`.

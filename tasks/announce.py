@@ -10,6 +10,7 @@ from celery import Celery, Task, states
 from kombu.exceptions import OperationalError
 
 from jobs.errors import JobCancelled, JobExpired, JobFailed, JobUnsuccessful
+from jobs.links import title
 from jobs.record import Announcement, Job
 from jobs.states import JobState
 
@@ -30,7 +31,8 @@ def reason(job: Job) -> str:
     if job.failure is None:
         return f"{job.workflow} {job.id}: {job.state}"
     remedy = f" ({job.failure.remedy})" if job.failure.remedy else ""
-    return f"{job.workflow} {job.id}: {job.failure.message}{remedy}"
+    stopped = f"; not started: {', '.join(map(title, job.then))}" if job.broken else ""
+    return f"{job.workflow} {job.id}: {job.failure.message}{remedy}{stopped}"
 
 
 class Announcer:
@@ -86,12 +88,13 @@ class Announcer:
         try:
             with self._app.events.default_dispatcher(hostname=self._hostname) as dispatcher:
                 for job in jobs:
+                    family = {"root_id": job.root or job.id, "parent_id": job.parent}
                     if received is not None:
                         shown = {"name": received, "args": REDACTED, "kwargs": REDACTED, "retries": 0}
-                        dispatcher.send("task-received", uuid=job.id, root_id=job.id, **shown)
-                        dispatcher.send("task-started", uuid=job.id, root_id=job.id)
+                        dispatcher.send("task-received", uuid=job.id, **family, **shown)
+                        dispatcher.send("task-started", uuid=job.id, **family)
                     kind, fields = _event(job)
-                    dispatcher.send(kind, uuid=job.id, root_id=job.id, **fields)
+                    dispatcher.send(kind, uuid=job.id, **family, **fields)
         except (OperationalError, OSError) as error:
             logger.warning("flower_not_told", extra={"fields": {"error": type(error).__name__}})
 

@@ -17,6 +17,7 @@ from config import checks
 from config.fail_points import reach
 from config.runtime import Runtime
 from config.settings import settings
+from jobs.errors import SettleError
 from jobs.ledger import Bundle, Claim
 from jobs.states import JobState
 from tasks.backlog import crowded
@@ -78,7 +79,7 @@ def _publish(run: Runtime, provider: str, bundle: Bundle) -> None:
     largest = max(by_task, key=lambda name: len(by_task[name]), default=None)
     for name, claims in by_task.items():
         # A message about one job belongs to it in Flower; one about many belongs to none.
-        root: dict[str, Any] = {"root_id": claims[0].id, "parent_id": claims[0].id} if len(claims) == 1 else {}
+        root: dict[str, Any] = _family(run, claims[0].id) if len(claims) == 1 else {}
         current_app.tasks[name].apply_async(
             args=tuple(claim.id for claim in claims),
             kwargs={
@@ -91,11 +92,25 @@ def _publish(run: Runtime, provider: str, bundle: Bundle) -> None:
 
 def _resume(run: Runtime, claim: Claim) -> None:
     """Bring back the rest of a chain whose message was lost, whose worker died, or whose turn has not come yet."""
-    workflow = WORKFLOWS.get(run.ledger.get(claim.id).workflow)
+    try:
+        job = run.ledger.get(claim.id)
+    except SettleError as error:  # of a newer version, say: its workers take it, and the rest of the bundle goes on
+        logger.warning("record_too_new", extra={"fields": {"job_id": claim.id, "reason": str(error)}})
+        return
+    workflow = WORKFLOWS.get(job.workflow)
     if workflow is None:
         logger.error("unknown_workflow", extra={"fields": {"job_id": claim.id}})
         return
-    workflow.rest(claim.id, _SINGLE[claim.state], claim.seq).apply_async(root_id=claim.id, parent_id=claim.id)
+    rest = workflow.rest(claim.id, _SINGLE[claim.state], claim.seq)
+    rest.apply_async(root_id=job.root or job.id, parent_id=job.id)
+
+
+def _family(run: Runtime, job_id: str) -> dict[str, str]:
+    """Under which root Flower shows the messages of a job."""
+    try:
+        return {"root_id": run.ledger.get(job_id).root or job_id, "parent_id": job_id}
+    except SettleError:  # the record is of a newer version: whoever reads the message finds that out
+        return {"root_id": job_id, "parent_id": job_id}
 
 
 class Clock(Repeating):

@@ -1,24 +1,46 @@
-"""The emit stage: the outcome goes to the result backend, the ledger and the event stream, in one write."""
+"""The emit stage: what follows the job is started, then its outcome goes to result backend, ledger and event stream in
+one write. A crash in between only means that the same is started again, which is harmless.
+"""
 
 from __future__ import annotations
 
-from celery import Task, shared_task
+from typing import Any
+
+from celery import Celery, Task, shared_task
+from kombu.exceptions import OperationalError
 
 from config.fail_points import reach
-from config.runtime import runtime
+from config.runtime import Runtime, runtime
+from jobs.policy import backoff
+from jobs.record import Failure, Job, Move
 from jobs.states import JobState
 from tasks.announce import Announcer
+from tasks.links import follow
 from tasks.stage import begin, break_chain, conclude
 
 
 @shared_task(name="settle.emit", bind=True, ignore_result=True)
 def emit(self: Task, job_id: str, seq: int | None = None) -> str:
-    """Finish one job whose files are verified."""
+    """Finish one job whose files are verified, and start what follows it."""
     run, announcer = runtime(), Announcer.of(self)
     for job in begin(run, announcer, [job_id], [seq] if seq is not None else None, (JobState.EMITTING,)):
         reach(run.settings, "emit.before_write")
-        conclude(run, [job.to(JobState.SUCCEEDED, now=run.clock.now(), attempts=0)], announcer)
+        move = _finish(run, announcer, self.app, job)
+        reach(run.settings, "emit.after_links")
+        conclude(run, [move], announcer)
         reach(run.settings, "emit.after_write")
-        return "succeeded"
+        return str(move.after.state)
     break_chain(self)
     return "nothing to do"
+
+
+def _finish(run: Runtime, announcer: Announcer, app: Celery, job: Job) -> Move:
+    """The move of a job whose links are started; one whose links wait for the broker stays."""
+    try:
+        done = follow(run, announcer, app, job)
+    except OperationalError as error:
+        now, attempts = run.clock.now(), job.attempts + 1
+        failure = Failure("broker", f"what follows waits: the broker does not answer ({type(error).__name__})")
+        return job.stay(now=now, due_at=now + backoff(attempts), failure=failure, attempts=attempts)
+    changes: dict[str, Any] = {"next": done.next, "sent": done.sent, "then": done.left, "failure": done.failure}
+    return job.to(JobState.SUCCEEDED, now=run.clock.now(), attempts=0, **changes)

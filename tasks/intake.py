@@ -7,20 +7,22 @@ the outcome its result. Nothing that a caller sends can be read in Flower or in 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from celery import Task
 from celery.exceptions import Ignore
 from celery.worker.request import Request as CeleryRequest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError, InvalidJob
 from jobs.ledger import Acceptance
+from jobs.links import GROUP, Link, bare, numbered, title
 from jobs.record import Failure, Job, check_job_id, digest_of
 from jobs.states import JobState
+from providers.trigger import MAX_LINKS, Options, check_root_id, problems
 from tasks.announce import REDACTED, Announcer
 
 logger = logging.getLogger(__name__)
@@ -46,48 +48,6 @@ class Entry(Task):
     Request = "tasks.intake:RedactedRequest"
     acks_late = True
     track_started = False  # a redelivered trigger must not overwrite the state of its job
-
-
-class Options(BaseModel):
-    """The keyword arguments that every workflow takes beside its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    tags: dict[str, str] = Field(default_factory=dict, max_length=20, description="the caller's own, searchable")
-    deadline: float | None = Field(
-        None, gt=0, le=10 * 365 * 86400, description="seconds from the trigger until the job is expired"
-    )
-
-
-def _meaning(model: Any, path: tuple[int | str, ...]) -> str:
-    """What a field is for, in its own model's words."""
-    text = None
-    for part in path:
-        if isinstance(part, int):
-            continue
-        fields = getattr(model, "model_fields", {})
-        field = fields.get(part) or next((each for each in fields.values() if each.alias == part), None)
-        if field is None:
-            return ""
-        text, model = field.description, _model_in(field.annotation)
-    return f" ({text})" if text else ""
-
-
-def _model_in(annotation: Any) -> Any:
-    """The model inside `X | None`, `list[X]` and the like."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_model_in, get_args(annotation))), None)
-
-
-def problems(error: ValidationError, request: type[BaseModel] | None = None) -> str:
-    """What is wrong with a request: each field by its path and what it is for, never its value."""
-    lines = []
-    for entry in error.errors(include_input=False, include_url=False, include_context=False):
-        path = ".".join(str(part) for part in entry["loc"]) or "request"
-        lines.append(f"{path}: {entry['msg'].removeprefix('Value error, ')}{_meaning(request, entry['loc'])}")
-    more = f" (and {len(lines) - 10} more)" if len(lines) > 10 else ""
-    return "; ".join(lines[:10]) + more
 
 
 def validate(
@@ -127,6 +87,8 @@ def new_job(
     *,
     eta: float | None = None,
     here: bool = True,
+    parent: Job | None = None,
+    chain: tuple[int, Sequence[Link]] | None = None,
 ) -> Job:
     """The job that a trigger asks for; already failed if its body is bad or its provider is not configured.
 
@@ -139,13 +101,17 @@ def new_job(
         kwargs: keyword arguments, options among them.
         eta: when it may begin, seconds since the epoch; at once if not given.
         here: whether this process has the workers' settings, and so knows which providers are configured.
+        parent: the job that starts it, if one does.
+        chain: if it is a link, its place in its chain and the links after it, as they stand in the job before.
 
     Raises:
         InvalidJob: the id cannot stand in a key.
     """
     provider = workflow.partition(".")[0]
     now = run.clock.now()
-    digest = digest_of(workflow, {key: value for key, value in kwargs.items() if key not in Options.model_fields})
+    # Labels and deadlines may differ between two triggers of one job. What follows it may not.
+    telling = {key: value for key, value in kwargs.items() if key not in Options.model_fields}
+    position, then = chain or (0, kwargs.get("then") or ())
     own = run.settings.providers()[provider]
     common: dict[str, Any] = {
         "id": check_job_id(job_id),
@@ -153,12 +119,18 @@ def new_job(
         "workflow": workflow,
         "created_at": now,
         "updated_at": now,
-        "digest": digest,
+        "digest": digest_of(workflow, {**telling, "then": then} if then else telling),
+        "position": position,
+        "root": (parent.root or parent.id) if parent else None,
+        "parent": parent.id if parent else None,
     }
     try:
         options, body = validate(request, args, kwargs)
+        if not parent and (then or workflow == GROUP):
+            check_root_id(job_id)
         if here:
-            run.settings.provider(provider)
+            for name in {provider} | {title(link).partition(".")[0] for link in then if link.get("workflow")}:
+                run.settings.provider(name)
     except (InvalidJob, ConfigurationError) as error:
         invalid = isinstance(error, InvalidJob)
         failure = Failure(
@@ -168,16 +140,25 @@ def new_job(
             if invalid
             else "set the variables for the workers and trigger it under a new id",
         )
-        return Job(state=JobState.FAILED, deadline_at=now, failure=failure, **common)
+        return Job(state=JobState.FAILED, deadline_at=now, failure=failure, then=_left(then), **common)
     start = max(now, eta or now)
     return Job(
         state=JobState.ACCEPTED,
         deadline_at=start + (options.deadline or own.deadline),
         tags=options.tags,
         request=body,
+        then=tuple(then) if chain else numbered(then),
         due_at=start,  # the clock brings it to the submit stage, through the provider's gate
         **common,
     )
+
+
+def _left(then: object) -> tuple[dict[str, Any], ...]:
+    """The names of links that will never start, as far as they are links."""
+    if not isinstance(then, list | tuple):
+        return ()
+    named = bare([link for link in then[:MAX_LINKS] if isinstance(link, Mapping)])
+    return tuple(link for link in named if link and all(isinstance(name, str) for name in link.values()))
 
 
 def record(run: Runtime, announcer: Announcer, job: Job, *, task: str | None = None) -> Acceptance:
@@ -189,16 +170,31 @@ def record(run: Runtime, announcer: Announcer, job: Job, *, task: str | None = N
         job: as `new_job` made it.
         task: the name of the entry task, if Flower has not seen its message.
     """
+    answer = _write(run, announcer, job)
+    if answer is not Acceptance.CONFLICT:
+        held = job if answer is Acceptance.CREATED else run.ledger.get(job.id)
+        announcer.to_flower([held], received=task if answer is Acceptance.CREATED else None)
+    return answer
+
+
+def record_parts(run: Runtime, announcer: Announcer, jobs: Sequence[Job]) -> list[Acceptance]:
+    """Write jobs of a group, and tell Flower of all new ones at once: that costs more than the writing."""
+    answers = [_write(run, announcer, job) for job in jobs]
+    new = [job for job, answer in zip(jobs, answers, strict=True) if answer is Acceptance.CREATED]
+    for workflow in {job.workflow for job in new}:
+        announcer.to_flower([job for job in new if job.workflow == workflow], received=f"settle.{workflow}")
+    return answers
+
+
+def _write(run: Runtime, announcer: Announcer, job: Job) -> Acceptance:
     reach(run.settings, "intake.before_accept")
     answer = run.ledger.accept(job, announcer.announcement(job))
     reach(run.settings, "intake.after_accept")
     fields = {"job_id": job.id, "workflow": job.workflow, "answer": answer.value}
     if answer is Acceptance.CONFLICT:
         logger.error("trigger_refused", extra={"fields": {**fields, "reason": "the id belongs to another request"}})
-        return answer
-    logger.info("trigger_accepted", extra={"fields": fields})
-    held = job if answer is Acceptance.CREATED else run.ledger.get(job.id)
-    announcer.to_flower([held], received=task if answer is Acceptance.CREATED else None)
+    else:
+        logger.info("trigger_accepted", extra={"fields": fields})
     return answer
 
 

@@ -1,7 +1,8 @@
 """The poll stage: look at a bundle of jobs at once, and write all moves in one pipeline.
 
 A job whose status is not terminal *reschedules itself with a countdown*, which waits in the ledger, not in a message.
-A job with nothing to fetch is finished by this very write; the others go on with the rest of their chain.
+A job with nothing to fetch and nothing to start is finished by this very write; the others go on with the rest of their
+chain.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str |
         written = conclude(run, moves, announcer)
         reach(run.settings, "poll.after_write")
         for job in written:
-            if job.state is JobState.FETCHING:
-                WORKFLOWS[job.workflow].rest(job.id, "settle.fetch").apply_async(root_id=job.id, parent_id=job.id)
+            if stage := {JobState.FETCHING: "settle.fetch", JobState.EMITTING: "settle.emit"}.get(job.state):
+                WORKFLOWS[job.workflow].rest(job.id, stage).apply_async(root_id=job.root or job.id, parent_id=job.id)
         gate.mind(run, jobs[0].provider, answers)
     close(run, job_ids, bundle)
     return f"{len(jobs)} of {len(job_ids)}"
@@ -100,11 +101,13 @@ def after_poll(job: Job, answer: Observation | Exception, now: float, policy: Po
                 result=answer.result,
                 **seen,
             )
+        if job.then:
+            return job.to(JobState.EMITTING, now=now, due_at=now + lease, result=answer.result, **seen)
         return job.to(JobState.SUCCEEDED, now=now, result=answer.result, **seen)
     if answer.verdict is Verdict.FAILED:
         message = answer.message or f"the provider says {answer.word!r}"
         failure = Failure("provider_failed", f"the provider failed the job: {message}")
-        return job.to(JobState.FAILED, now=now, **{**seen, "failure": failure})
+        return job.to(JobState.FAILED, now=now, **{**seen, "failure": failure, "result": answer.result or None})
     if now >= job.deadline_at:
         return expire(job, now)
     wait = countdown(policy, polls=job.polls + 1, eta=answer.eta or _eta(job, answer.progress, now))

@@ -23,10 +23,11 @@ from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
 from providers.base import Located, Operation
 from providers.errors import LostAnswer, NotSent, PermanentError, ProviderError, TransientError
+from providers.trigger import problems
 from tasks import gate
 from tasks.announce import Announcer
-from tasks.intake import problems
 from tasks.measure import hand_over
+from tasks.parts import start_parts
 from tasks.stage import begin, close, conclude, expire, fail
 
 logger = logging.getLogger(__name__)
@@ -160,7 +161,7 @@ def _after_asking(run: Runtime, job: Job, answer: Located | Exception) -> Move:
 
 async def _send_all(run: Runtime, jobs: list[Job], announcer: Announcer) -> list[Receipt | ProviderError]:
     async def settle(job: Job) -> Receipt | ProviderError:
-        answer = await _send(run, job)
+        answer = await _send(run, job, announcer)
         reach(run.settings, "submit.after_post")
         move = _after_error(run, job, answer) if isinstance(answer, ProviderError) else _submitted(run, job, answer)
         # Each receipt at once: a slow neighbour in the bundle must not widen the window in which a crash means doubt.
@@ -171,7 +172,7 @@ async def _send_all(run: Runtime, jobs: list[Job], announcer: Announcer) -> list
     return await asyncio.gather(*map(settle, jobs))
 
 
-async def _send(run: Runtime, job: Job) -> Receipt | ProviderError:
+async def _send(run: Runtime, job: Job, announcer: Announcer) -> Receipt | ProviderError:
     left = (job.due_at or 0.0) - run.clock.now() - run.settings.lease * 0.2
     if left <= 0:  # this process stood still: somebody else may be asking, or sending, already
         return NotSent("the claim was nearly over before anything was sent")
@@ -181,7 +182,11 @@ async def _send(run: Runtime, job: Job) -> Receipt | ProviderError:
     except (ConfigurationError, ValidationError) as error:
         return NotSent(f"nothing was sent: {type(error).__name__}")
     try:
-        return await asyncio.wait_for(operation.submit(request, job.intent or {}), left)
+        refused: list[str] = []
+        if parts := operation.parts(request, job.id):
+            refused = await asyncio.to_thread(start_parts, run, announcer, job, parts)
+        receipt = await asyncio.wait_for(operation.submit(request, job.intent or {}), left)
+        return {**receipt, "refused": refused} if refused else receipt
     except ProviderError as error:
         return error
     except TimeoutError:

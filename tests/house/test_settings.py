@@ -18,7 +18,7 @@ def test_an_empty_environment_is_fine(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.chdir(tmp_path)
     own = read()
     assert own.lease == 30
-    assert set(own.providers()) == {"commonsdb", "lettrlabs", "myipr", "unique_tokens"} == set(discover())
+    assert set(own.providers()) == {"commonsdb", "group", "lettrlabs", "myipr", "unique_tokens"} == set(discover())
 
 
 def test_a_provider_is_read_from_nested_variables(monkeypatch: pytest.MonkeyPatch) -> None:

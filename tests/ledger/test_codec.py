@@ -48,6 +48,7 @@ artifacts = st.builds(
     verification=st.sampled_from(Verification),
 )
 failures = st.builds(Failure, kind=texts, message=texts, remedy=st.none() | texts)
+links = texts.filter(bool)
 contents = st.fixed_dictionaries(
     {
         "tags": st.dictionaries(texts, texts, max_size=3),
@@ -64,6 +65,12 @@ contents = st.fixed_dictionaries(
         "artifacts": st.lists(artifacts, max_size=3).map(tuple),
         "result": documents,
         "failure": st.none() | failures,
+        "then": st.lists(st.dictionaries(texts, plain, min_size=1, max_size=3), max_size=3).map(tuple),
+        "position": st.integers(0, 20),
+        "root": st.none() | links,
+        "parent": st.none() | links,
+        "next": st.none() | links,
+        "sent": st.lists(links, max_size=3).map(tuple),
     }
 )
 
@@ -105,6 +112,12 @@ FULL = {
     "result": {"token": "t-1"},
     "failure": Failure("busy", "HTTP 503", "wait"),
     "wish": Wish.PAUSE,
+    "then": ({"workflow": "beta.make", "kwargs": {"hash": {"$from": "result.token"}}}, {"task": "billing.paid"}),
+    "position": 2,
+    "root": "job-0",
+    "parent": "job-0.then.1",
+    "next": "job-0.then.3",
+    "sent": ("billing.opened",),
 }
 
 
@@ -147,7 +160,8 @@ def test_a_move_changes_only_what_differs(before: dict[str, Any], after: dict[st
 @BOUNDED
 def test_an_event_never_holds_the_body(content: dict[str, Any], state: JobState) -> None:
     """What is told of a job has neither its request nor its intent, and can be encoded."""
-    secret = {"request": {"name": "a very personal name"}, "intent": {"key": "a very secret intent"}}
+    link = {"workflow": "beta.make", "kwargs": {"name": "a very personal name"}}
+    secret = {"request": link["kwargs"], "intent": {"key": "a very secret intent"}, "then": (link,)}
     data = codec.event_data(_job(content | secret, state, None if state in TERMINAL else 1.0))
     assert "a very" not in data
     data.encode()
@@ -207,6 +221,31 @@ def test_a_newer_record_is_refused(redis_client: redis.Redis, clock: ManualClock
 def test_a_newer_record_is_refused_by_the_codec() -> None:
     """Both ledgers read through the same gate."""
     stored = _hash(_job({}))
-    stored["doc"] = stored["doc"].replace('"v":1', '"v":2')
-    with pytest.raises(SettleError, match="version 2"):
+    stored["doc"] = stored["doc"].replace('"v":1', '"v":3')
+    with pytest.raises(SettleError, match="version 3"):
         codec.from_fields("job-1", stored)
+
+
+def test_only_a_record_with_links_is_kept_from_older_workers() -> None:
+    """They would end its chain without a word. All others they may go on with, as before."""
+    assert '"v":2' in _hash(_job({"then": FULL["then"]}))["doc"]
+    assert '"v":1' in _hash(_job({**FULL, "then": ()}))["doc"]
+
+
+def test_a_record_of_the_first_version_is_read(clock: ManualClock) -> None:
+    """As it was written before there were links, byte for byte."""
+    stored = {
+        "state": "polling",
+        "seq": "4",
+        "digest": "d" * 64,
+        "doc": '{"v":1,"provider":"alpha","workflow":"alpha.make","created":1.25,"deadline":3600.125,"tags":{"a":"b"}}',
+        "updated": "23456",
+        "polls": "3",
+        "submitted": "12345",
+        "receipt": '{"remote_id":"r-1"}',
+        "seen": '{"word":"minting","progress":40}',
+    }
+    job = codec.from_fields("job-1", stored, 7.5)
+    assert (job.then, job.root, job.parent, job.next, job.position) == ((), None, None, None, 0)
+    assert (job.receipt, job.progress, job.submitted_at) == ({"remote_id": "r-1"}, 40, 12.345)
+    assert {**codec.to_fields(job), "state": "polling", "seq": "4", "digest": "d" * 64} == stored

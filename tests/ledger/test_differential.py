@@ -43,6 +43,8 @@ news = st.fixed_dictionaries(
         "receipt": st.sampled_from([None, {}, {"remote_id": "r-1"}]),
         "request": st.sampled_from([None, {"name": "x"}]),
         "attempts": st.integers(0, 2),
+        "then": st.sampled_from([(), ({"workflow": "beta.make", "kwargs": {"a": 1}},)]),
+        "next": st.sampled_from([None, "a"]),
     },
 )
 
@@ -156,6 +158,10 @@ class Twins(RuleBasedStateMachine):
     def note(self, provider: str, name: str, value: str, leave: bool) -> None:
         self.both(lambda ledger: (ledger.remember if leave else ledger.forget)(provider, name, value))
         self.both(lambda ledger: ledger.recall(provider, name))
+
+    @rule(ids=st.lists(st.sampled_from(IDS), max_size=4))
+    def glance(self, ids: list[str]) -> None:
+        self.both(lambda ledger: ledger.glance(ids))
 
     @invariant()
     def both_hold_the_same(self) -> None:

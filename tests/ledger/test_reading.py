@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jobs.clock import ManualClock
-from jobs.ledger import Ledger
+from jobs.ledger import Glance, Ledger
 from jobs.record import Job
 from jobs.states import JobState
 
@@ -118,3 +118,22 @@ def test_a_note_is_forgotten_by_its_value(ledger: Ledger) -> None:
     assert ledger.recall("alpha", "session") is None
     ledger.forget("alpha", "session", "s-1")
     assert ledger.remember("alpha", "session", "s-2") == "s-2"
+
+
+def test_a_glance_at_jobs_of_any_provider(ledger: Ledger, begun: Callable[..., Job], new_job: NewJob) -> None:
+    """Where each is and what followed it, in the order of the question; none for what nobody recorded."""
+    then = ({"workflow": "beta.make", "kwargs": {}},)
+    first = begun("a", state=JobState.EMITTING, then=then)
+    stopped = begun("c", state=JobState.POLLING, then=then)
+    ledger.accept(new_job("b", provider="beta", workflow="beta.make", then=then))
+    now = first.updated_at
+    done = first.to(JobState.SUCCEEDED, now=now, then=(), next="a.then.1")
+    failed = stopped.to(JobState.FAILED, now=now)
+    assert None not in ledger.write([done, failed])
+    assert ledger.glance(["b", "nobody", "a", "c"]) == [
+        Glance(JobState.ACCEPTED),
+        None,
+        Glance(JobState.SUCCEEDED, "a.then.1"),
+        Glance(JobState.FAILED, broken=True),
+    ]
+    assert ledger.glance([]) == []

@@ -21,6 +21,7 @@ from jobs.ledger import Event
 from jobs.memory_ledger import MemoryLedger
 from jobs.record import Job
 from providers.base import Located, Observation, Operation, Verdict
+from providers.group import Groups
 from providers.myipr import CertifyRequest
 from tasks import clock as ticking
 
@@ -154,7 +155,7 @@ def app() -> Celery:
     celery.conf.update(task_always_eager=True, task_ignore_result=True, result_expires=3600)
     for name in ("submit", "poll", "fetch", "verify", "emit"):
         celery.loader.import_task_module(f"tasks.{name}")
-    for name in ("commonsdb", "myipr", "unique_tokens", "lettrlabs"):
+    for name in ("commonsdb", "myipr", "unique_tokens", "lettrlabs", "group"):
         celery.loader.import_task_module(f"workflows.{name}")
     celery.finalize()
     return celery
@@ -167,7 +168,12 @@ def stage(app: Celery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     own = {"base_url": "http://127.0.0.1:9", "api_key": "a-key"}
     settings = made_of(myipr=own, unique_tokens=own, storage_url=tmp_path.as_uri(), redis_url="redis://nowhere")
     run = shared.Runtime(settings, ledger=MemoryLedger(clock=clock), clock=clock)
-    monkeypatch.setattr(run, "provider", lambda name: _Scripted(script, settings.providers()[name]))
+    groups = Groups(settings.providers()["group"], run.ledger)  # type: ignore[arg-type]
+    monkeypatch.setattr(
+        run,
+        "provider",
+        lambda name: groups if name == "group" else _Scripted(script, settings.providers()[name]),
+    )
     app.set_current()
     shared.use(run)
     yield Stage(app, run, clock, script)

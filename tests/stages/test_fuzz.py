@@ -49,6 +49,18 @@ BODIES: dict[str, dict[str, Any]] = {
     "lettrlabs.convert": {"conversions": [samples.conversion("SO-1")]},
     "lettrlabs.delete": {"id": 7},
 }
+CHAIN = [
+    {
+        "workflow": "myipr.certify",
+        "kwargs": {**BODIES["myipr.certify"], "hash": {"$from": "artifacts[0].sha256"}},
+        "name": "cert",
+        "tags": {"a": "b"},
+    },
+    {"task": "a.b", "queue": "c", "kwargs": {"whole": {"$from": ".", "$of": "cert"}}, "id": "d"},
+]
+_MEMBER = {"workflow": "myipr.certify", "kwargs": BODIES["myipr.certify"], "id": "m", "deadline": 5, "then": CHAIN}
+BODIES["group"] = {"jobs": [_MEMBER], "success": "any"}
+BODIES["unique_tokens.produce"]["then"] = [*CHAIN, {"workflow": "group", "kwargs": {"jobs": [_MEMBER]}}]
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -72,7 +84,7 @@ def spoilt(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
         target[draw(st.text(max_size=12))] = draw(JSON)
     else:
         target[last] = draw(JSON)
-    for option in draw(st.sets(st.sampled_from(["tags", "deadline"]))):
+    for option in draw(st.sets(st.sampled_from(["tags", "deadline", "then"]))):
         body[option] = draw(JSON)
     return workflow, body
 
@@ -103,7 +115,7 @@ def test_what_passes_the_model_has_an_intent(request: tuple[str, dict[str, Any]]
     provider, _, name = workflow.partition(".")
     (kind,) = (each for each in discover()[provider].operations if each.name == name)
     try:
-        accepted = kind.request.model_validate({k: v for k, v in body.items() if k not in ("tags", "deadline")})
+        accepted = kind.request.model_validate({k: v for k, v in body.items() if k not in ("tags", "deadline", "then")})
     except ValidationError:
         return
     settings = discover()[provider].settings_type()

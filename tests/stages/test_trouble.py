@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from jobs.artifacts import Artifact
+from jobs.errors import SettleError
+from jobs.record import Job
 from jobs.states import JobState
 from providers.base import Located, Observation, Verdict
 from providers.errors import (
@@ -203,6 +205,26 @@ def test_a_doubled_submit_message_sends_once(stage: Stage) -> None:
     for _ in range(2):
         stage.app.tasks["settle.submit"].apply(args=("j-1",), kwargs={"seqs": [seq]})
     assert stage.script.count("submit") == 1
+
+
+def test_a_record_that_cannot_be_read_holds_up_nobody(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newer version wrote it: it is left to its lease, and what was claimed with it goes on."""
+    stage.script.says("observe", READY)
+    stage.script.says("download", Unavailable("HTTP 500"))
+    stage.trigger("newer")
+    stage.until(lambda job: job.state is JobState.FETCHING, "newer")
+    stage.trigger("other")
+    get = stage.run.ledger.get
+
+    def reading(job_id: str) -> Job:
+        if job_id == "newer":
+            raise SettleError("its record has version 99")
+        return get(job_id)
+
+    monkeypatch.setattr(stage.run.ledger, "get", reading)
+    stage.clock.advance(120)
+    stage.tick()
+    assert stage.job("other").state is JobState.POLLING
 
 
 @pytest.mark.parametrize("name", ["submit", "poll", "fetch", "verify", "emit"])

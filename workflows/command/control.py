@@ -11,6 +11,7 @@ import click
 
 from config.runtime import Runtime, runtime
 from jobs.errors import IllegalMove, InvalidJob
+from jobs.links import GROUP
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
 from tasks.announce import Announcer
@@ -98,13 +99,13 @@ def resuming(run: Runtime, deadline: float | None) -> Callable[[Job, float], Mov
 
 
 def replaying(run: Runtime) -> Callable[[Job, float], Move]:
-    """Fetch and verify the files of a failed job again; the provider's own job had succeeded."""
+    """Fetch and verify the files of a failed job again, or look again at the members of a failed group."""
 
     def decide(job: Job, now: float) -> Move:
-        if job.state is not S.FAILED or not job.artifacts:
+        if job.state is not S.FAILED or not (job.artifacts or (job.provider == GROUP and job.receipt)):
             raise IllegalMove(f"job {job.id} has no failed stage after its polls to be replayed: {job.state}")
         end = now + run.settings.providers()[job.provider].deadline
-        return job.reopen(S.FETCHING, now=now, due_at=now, deadline_at=end)
+        return job.reopen(S.FETCHING if job.artifacts else S.POLLING, now=now, due_at=now, deadline_at=end)
 
     return decide
 

@@ -49,19 +49,43 @@ def wait_for(job_ids: Sequence[str], timeout: float | None, *, grace: float = 10
         time.sleep(_LOOK)
 
 
+def chain_of(job_id: str, timeout: float | None) -> list[Job | None]:
+    """Wait until a job and all that follows it are finished, or one of them did not go on.
+
+    Args:
+        job_id: the first job.
+        timeout: seconds to wait at most for the whole chain; none for as long as it takes.
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    seen: list[Job | None] = []
+    following: str | None = job_id
+    while following:
+        left = None if end is None else max(end - time.monotonic(), 0.0)
+        job = wait_for([following], left, grace=0.0)[0]
+        seen.append(job)
+        following = job.next if job is not None and job.finished else None
+    return seen
+
+
 @click.command()
 @click.argument("job_ids", nargs=-1, required=True, metavar="ID…")
+@click.option("--chain", is_flag=True, help="Also for all jobs that follow them.")
 @click.option("--timeout", type=float, help="Seconds to wait at most.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def wait(job_ids: tuple[str, ...], timeout: float | None, as_json: bool) -> None:
-    """Wait until jobs are finished; exit by the first that did not succeed."""
-    seen = wait_for(job_ids, timeout, grace=0.0)
-    for job_id, job in zip(job_ids, seen, strict=True):
-        if job is None:
-            raise JobNotFound(f"no job {job_id!r} in the ledger: never triggered, or past its retention")
+def wait(job_ids: tuple[str, ...], chain: bool, timeout: float | None, as_json: bool) -> None:
+    """Wait until jobs are finished; exit by the first that did not succeed, or whose chain did not go on."""
+    if chain:
+        seen = [job for job_id in job_ids for job in chain_of(job_id, timeout)]
+    else:
+        seen = wait_for(job_ids, timeout, grace=0.0)
     jobs = [job for job in seen if job is not None]
+    if len(jobs) < len(seen):
+        missing = ", ".join(sorted(set(job_ids) - {job.id for job in jobs})) or "one that followed"
+        raise JobNotFound(f"no job {missing!r} in the ledger: never triggered, or past its retention")
     show.many(jobs, as_json=as_json)
     codes = [OF_STATE.get(job.state, Exit.NOT_FINISHED) for job in jobs]
+    if chain and any(job.broken for job in jobs):
+        codes.append(Exit.FAILED)
     sys.exit(next((code for code in codes if code is not Exit.DONE), Exit.DONE))
 
 

@@ -17,6 +17,9 @@ from jobs.states import JobState
 
 console = Console()
 
+#: Members of a list that a terminal shows.
+_MEMBERS = 20
+
 _COLOURS = {
     JobState.SUCCEEDED: "green",
     JobState.FAILED: "red",
@@ -52,6 +55,13 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _short(value: object) -> str:
+    """A value of a result; of the members of a large group the first few."""
+    if isinstance(value, list) and len(value) > _MEMBERS:
+        return f"{', '.join(map(str, value[:_MEMBERS]))} and {len(value) - _MEMBERS} more: see --json"
+    return str(value)
 
 
 def _next(job: Job) -> str:
@@ -115,12 +125,14 @@ def one(job: Job, *, as_json: bool) -> None:
     for name, value in job.outcome().items():
         if name in ("state", "artifacts", "error", "tags", "result") or value == "":
             continue
+        if isinstance(value, list):
+            value = ", ".join(value)
         if name.endswith("_at"):
             value = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
         grid.add_row(Text(name, style="bold"), str(value))
     grid.add_row(Text("state", style="bold"), state(job))
     for name, value in {**job.tags, **(job.result or {})}.items():
-        grid.add_row(Text(name, style="dim"), str(value))
+        grid.add_row(Text(name, style="dim"), _short(value))
     for artifact in job.artifacts:
         stored = f"{artifact.uri or 'not stored yet'}  {artifact.stored_size or '?'} bytes  {artifact.verification}"
         grid.add_row(Text(artifact.name, style="dim"), stored)

@@ -1,0 +1,169 @@
+"""Chains and groups with real workers: by the simulator's books each link is submitted once, whoever is killed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from simulator import samples
+from workflows.command.stack import Process, running
+
+from .conftest import PYTHON, House, until
+from .test_robust import QUICK
+
+pytestmark = pytest.mark.acceptance
+
+WORKER = ("-P", "prefork", "-c", "2")
+
+
+def _billing(house: House) -> None:
+    """Start the worker of the other application."""
+    command = [PYTHON, "-m", "celery", "-A", "tests.acceptance.billing", "worker", "-Q", "billing", "-P", "solo"]
+    environment = {**os.environ, "BILLING_REDIS": house.server.url, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = Process("billing", [*command, "-l", "INFO"], environment, lambda *_: None)
+    house.exits.enter_context(running(process))
+    process.wait_for(" ready.")
+
+
+def _told(house: House) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in house.redis.lrange("billing:told", 0, -1)]
+
+
+def _settle(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [PYTHON, "-m", "workflows.command", *arguments]
+    return subprocess.run(command, env=house.environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def _dying(house: House, tmp_path: Path, point: str) -> None:
+    """Start a worker that dies at a fail point, and another one when it is dead."""
+    token = tmp_path / "token"
+    token.touch()
+    victim = house.worker(*WORKER, SETTLE_FAIL_POINT=f"{point}:{token}", name="victim")
+    house.exits.callback(victim.process.wait, 20)
+    until(lambda: not token.exists() and victim.process.poll() is not None, f"the death at {point}")
+    house.worker(*WORKER, name="heir")
+
+
+def _produce_then_certify(house: House, name: str) -> dict[str, Any]:
+    paid = samples.payment(name)
+    house.sim.plan("unique_tokens", paid["ident"], outcome="success", duration=60)
+    house.sim.plan("myipr", f"tokens of {name}", outcome="success", duration=60)
+    house.sim.plan("lettrlabs", f"letter-{name}", outcome="success", duration=60)
+    certify = {
+        "workflow": "myipr.certify",
+        "name": "certificate",
+        "kwargs": {
+            "name": f"tokens of {name}",
+            "category_id": "10",
+            "size": "26",
+            "hash": {"$from": "artifacts[tokens.txt].sha256"},
+        },
+    }
+    letter = samples.conversion(f"letter-{name}", customerId={"$from": "result.version_id"})
+    told = {
+        "sha256": {"$from": "artifacts[tokens.txt].sha256", "$of": 0},
+        "by": {"$from": "result.transaction_id", "$of": "certificate"},
+    }
+    return {
+        "alphabet": "UPPER_HEX",
+        "digits": 12,
+        "size": 2000,
+        "payment": {"id": paid["id"], "ident": paid["ident"]},
+        "then": [
+            certify,
+            {"workflow": "lettrlabs.convert", "kwargs": {"conversions": [letter]}, "tags": {"letter": name}},
+            {"task": "billing.paid", "queue": "billing", "kwargs": told},
+        ],
+    }
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("point", ["emit.before_write", "emit.after_links", "emit.after_write"])
+def test_a_chain_over_three_providers_and_a_killed_worker(house: House, tmp_path: Path, point: str) -> None:
+    """Tokens, a certificate of their verified file, a letter, a task of another application: each once."""
+    house.environment.update(QUICK)
+    _billing(house)
+    first = house.send("unique_tokens.produce", _produce_then_certify(house, "chain"), "order-1")
+    _dying(house, tmp_path, point)
+    outcome = first.get(timeout=60)
+    assert (outcome["state"], outcome["next"]) == ("succeeded", "order-1.then.1")
+    waited = _settle(house, "wait", "--chain", "order-1", "--timeout", "60", "--json")
+    assert waited.returncode == 0, waited.stderr
+    tokens, certificate, letter = map(json.loads, waited.stdout.splitlines())
+    assert [each["job_id"] for each in (tokens, certificate, letter)] == ["order-1", "order-1.then.1", "order-1.then.2"]
+    assert [each.get("root") for each in (tokens, certificate, letter)] == [None, "order-1", "order-1"]
+    assert letter["tags"] == {"letter": "chain"}
+
+    (file,) = tokens["artifacts"]
+    stored = hashlib.sha256(Path(urlsplit(file["uri"]).path).read_bytes()).hexdigest()
+    assert certificate["result"]["hash"] == stored == file["sha256"]
+    told = until(lambda: _told(house), "the other application to be told")
+    assert {entry["id"] for entry in told} == {"order-1.then.3"}
+    assert told[0]["kwargs"] == {"sha256": stored, "by": certificate["result"]["transaction_id"]}
+    assert (told[0]["root"], told[0]["parent"]) == ("order-1", "order-1.then.2")
+
+    books = house.sim.account()
+    assert books["unique_tokens"].jobs[samples.payment("chain")["ident"]].submits == 1
+    assert books["myipr"].jobs["tokens of chain"].submits == 1
+    assert books["lettrlabs"].jobs["letter-chain"].submits == 1
+    assert all(not provider.doubles for provider in books.providers.values())
+
+
+@pytest.mark.timeout(120)
+def test_a_failed_link_stops_the_rest(house: House) -> None:
+    """The certificate fails: no letter, nobody told; the link and the command say what was not started."""
+    house.environment.update(QUICK)
+    house.worker(*WORKER)
+    body = _produce_then_certify(house, "stop")
+    house.sim.plan("myipr", "tokens of stop", outcome="failed", duration=30)
+    assert house.send("unique_tokens.produce", body, "order-2").get(timeout=60)["next"] == "order-2.then.1"
+    link = house.client.AsyncResult("order-2.then.1")
+    with pytest.raises(Exception, match=r"not started: lettrlabs\.convert, billing\.paid"):
+        link.get(timeout=60)
+    waited = _settle(house, "wait", "--chain", "order-2", "--json")
+    assert waited.returncode == 1
+    assert json.loads(waited.stdout.splitlines()[-1])["stopped"] == ["lettrlabs.convert", "billing.paid"]
+    assert "letter-stop" not in house.sim.account()["lettrlabs"].jobs
+    assert house.redis.llen("billing") == 0
+
+
+@pytest.mark.timeout(150)
+def test_a_group_and_a_killed_worker(house: House, tmp_path: Path) -> None:
+    """Killed while the members are started: each is sent once; progress is seen, one outcome for all, then the rest."""
+    house.environment.update(QUICK)
+    _billing(house)
+    for number in range(5):
+        house.sim.plan("lettrlabs", f"m-{number}", outcome="success", duration=60 + 90 * number)
+    jobs = [
+        {"workflow": "lettrlabs.convert", "kwargs": {"conversions": [samples.conversion(f"m-{n}")]}} for n in range(5)
+    ]
+    told = {"task": "billing.paid", "queue": "billing", "kwargs": {"letters": {"$from": "result.succeeded"}}}
+    group = house.client.send_task("settle.group", kwargs={"jobs": jobs, "then": [told]}, task_id="batch-1")
+    _dying(house, tmp_path, "group.midway")
+    seen = until(
+        lambda: group.state == "POLLING" and 0 < (group.info.get("progress") or 0) < 100 and dict(group.info),
+        "progress",
+    )
+    assert seen["message"].endswith("of 5 ended")
+    outcome = group.get(timeout=60)
+    assert outcome["result"] == {
+        "members": 5,
+        "succeeded": 5,
+        "jobs": [{"id": f"batch-1.{n}", "state": "succeeded"} for n in range(1, 6)],
+        "left_out": 0,
+    }
+    body = tmp_path / "group.json"
+    body.write_text(json.dumps({"jobs": jobs, "then": [told]}))
+    again = _settle(house, "submit", "group", "--input", str(body), "--id", "batch-1", "--wait")
+    assert again.returncode == 0, again.stderr  # the same id and input: the same group
+    assert house.client.AsyncResult("batch-1.3").get(timeout=5)["root"] == "batch-1"
+    assert until(lambda: _told(house), "the other application to be told")[0]["kwargs"] == {"letters": 5}
+    books = house.sim.account()["lettrlabs"]
+    assert {books.jobs[f"m-{number}"].submits for number in range(5)} == {1}

@@ -185,6 +185,7 @@ class Simulator:
         self._world.plans.clear()
         self._world.faults.clear()
         self._world.books.clear()
+        self._world.rates.clear()
         self._world.switches.reset()
 
     def health(self) -> dict[str, Any]:

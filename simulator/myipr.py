@@ -133,6 +133,8 @@ class MyIPR(Service):
         if wrong:
             return self._error(400, f"Invalid value: {', '.join(wrong)}", *wrong)
         for field in ("name", "hash"):
+            if body[field] in switches.taken_elsewhere:
+                return self._error(switches.duplicate_code, f"{field} is already used", field)
             holder = self._holder(field, body[field], exchange.now)
             if holder is not None:
                 ids = {"fileId": holder.file_id, "versionId": holder.version_id}
@@ -152,6 +154,8 @@ class MyIPR(Service):
             return ["body"]
         names = ("name", "category_id", "file_source", "hash", "size")
         wrong = [name for name in names if not isinstance(body.get(name), str) or not body[name]]
+        if self.world.switches.myipr.extra_fields == "refused":
+            wrong += [name for name in body if name not in names]
         if wrong:
             return wrong
         longest = self.world.switches.myipr.name_max_length
@@ -334,7 +338,7 @@ class MyIPR(Service):
         if switches.categories_method not in (method, "any"):
             return self._error(switches.get_on_posts_code, f"Cannot {method} this address")
         result = [{"id": number, "name": name} for number, name in CATEGORIES.items()]
-        return self._ok(200 if method == "GET" else switches.success_code, result=result)
+        return self._ok(200 if method == "GET" else switches.success_code, **{switches.categories_key: result})
 
     def _time(self, moment: float) -> str:
         form = self.world.switches.myipr.time_format

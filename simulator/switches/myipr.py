@@ -23,6 +23,12 @@ class MyIPRSwitches(Switches):
     duplicate_code: Literal[400, 409] = Field(400, description="8.5: used name or used hash")
     duplicate_reveals_ids: bool = Field(False, description="8.5: the refusal names the existing ids")
     failed_frees_name: bool = Field(False, description="8.6: a failed version frees its name and hash")
+    taken_elsewhere: tuple[str, ...] = Field(
+        (), description="8.6: names and hashes that another account has used: refused here, and listed nowhere"
+    )
+    extra_fields: Literal["ignored", "refused"] = Field(
+        "ignored", description="8.13: fields of create beside the five known ones (new version, member)"
+    )
     name_max_length: int | None = Field(
         None, ge=1, description="7: longest allowed name (weak hint: 50); None: no limit"
     )
@@ -42,6 +48,7 @@ class MyIPRSwitches(Switches):
         0, ge=0, description="8.10: simulated seconds of completed without a transaction_id"
     )
     categories_method: Literal["GET", "POST", "any"] = Field("GET", description="8.12: method of /categories")
+    categories_key: Literal["result", "results"] = Field("result", description="8.12: where /categories puts the array")
     extra_create_field: str | None = Field(
         "versionName", description="8.14: the unread field after versionId in the answer of create"
     )

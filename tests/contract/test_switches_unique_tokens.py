@@ -29,6 +29,7 @@ CASES = [
     ),
     Case("filehashes_missing", ("snapshot",)),
     Case("early_milestone", "errors"),
+    Case("early_milestone", "held", settings={"poll_at": "current"}),
     Case("early_milestone", "errors", settings={"poll_at": "current"}),
     Case("early_milestone", "current", settings={"poll_at": "current"}),
     Case("error_http", "as_success"),

@@ -66,7 +66,7 @@ def test_every_open_point_has_a_row(provider: str) -> None:
     """Numbered without a gap, each told in words."""
     numbers = [int(number) for number, *_ in rows(provider) if number.isdigit()]
     assert numbers == list(range(1, OPEN[provider] + 1))
-    assert all(len(point) > 10 for _, point, *_ in rows(provider))
+    assert all(len(point) > 5 for _, point, *_ in rows(provider))
 
 
 @pytest.mark.parametrize("provider", OPEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 
 from config.embedded import EmbeddedRedis
 from tests.packages import install, tiny
+
+#: Each test starts processes that import all of Settle.
+pytestmark = pytest.mark.timeout(180)
 
 PROVIDER = """
 from providers.base import Operation, Provider, ProviderSettings, Request
@@ -69,6 +73,22 @@ def _put(tmp_path: Path, *packages: dict[str, str]) -> Path:
     return target
 
 
+@pytest.fixture(scope="module")
+def wrong_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package with both entry points, installed once; each test puts its own code in."""
+    tmp = tmp_path_factory.mktemp("wrong-one")
+    points = {"providers": "wrong_one.provider", "workflows": "wrong_one.flow"}
+    return _put(tmp, tiny("wrong-one", **points, provider=PROVIDER, flow=WORKFLOW))
+
+
+def _spoilt(wrong_one: Path, tmp_path: Path, **modules: str) -> Path:
+    target = tmp_path / "installed"
+    shutil.copytree(wrong_one, target)
+    for name, code in modules.items():
+        (target / "wrong_one" / f"{name}.py").write_text(code)
+    return target
+
+
 def _good(value: str = "third_party.provider") -> dict[str, str]:
     return tiny("third-party", providers=value, workflows="third_party.workflow", provider=PROVIDER, workflow=WORKFLOW)
 
@@ -121,9 +141,9 @@ def test_without_the_package_its_variables_are_refused(tmp_path: Path) -> None:
         "request", "empty", "strange", "settings",
     ],
 )  # fmt: skip
-def test_a_wrong_provider_is_refused_with_its_package(tmp_path: Path, code: str, told: str) -> None:
+def test_a_wrong_provider_is_refused_with_its_package(tmp_path: Path, wrong_one: Path, code: str, told: str) -> None:
     """The message names the package, the entry point and what to correct."""
-    seen = _look(_put(tmp_path, tiny("wrong-one", providers="wrong_one.provider", provider=code)))
+    seen = _look(_spoilt(wrong_one, tmp_path, provider=code))
     last = seen.stderr.strip().splitlines()[-1]
     assert "ConfigurationError: package wrong-one, entry point settle.providers: it = wrong_one.provider: " in last
     assert told in last
@@ -140,10 +160,10 @@ def test_one_message_tells_of_all_that_are_wrong(tmp_path: Path) -> None:
     assert "RuntimeError: no luck" in last
 
 
-def test_a_provider_named_like_a_setting_is_refused(tmp_path: Path) -> None:
+def test_a_provider_named_like_a_setting_is_refused(tmp_path: Path, wrong_one: Path) -> None:
     """`SETTLE_FLOWER__…` cannot mean two things."""
     code = PROVIDER.replace('name = "third"', 'name = "flower"')
-    seen = _look(_put(tmp_path, tiny("wrong-one", providers="wrong_one.provider", provider=code)))
+    seen = _look(_spoilt(wrong_one, tmp_path, provider=code))
     assert "ConfigurationError: provider flower: named like a setting" in seen.stderr
 
 
@@ -160,17 +180,16 @@ def test_a_provider_named_like_a_setting_is_refused(tmp_path: Path) -> None:
     ],
     ids=["import", "ours", "provider", "operation"],
 )
-def test_a_wrong_workflow_is_refused_with_its_package(tmp_path: Path, code: str, told: str) -> None:
+def test_a_wrong_workflow_is_refused_with_its_package(tmp_path: Path, wrong_one: Path, code: str, told: str) -> None:
     """Likewise, when a process loads the workflows."""
-    files = tiny("wrong-one", providers="wrong_one.provider", workflows="wrong_one.flow", provider=PROVIDER, flow=code)
-    last = _look(_put(tmp_path, files)).stderr.strip().splitlines()[-1]
+    last = _look(_spoilt(wrong_one, tmp_path, flow=code)).stderr.strip().splitlines()[-1]
     assert "ConfigurationError: package wrong-one, entry point settle.workflows: it = wrong_one.flow: " in last
     assert told in last
 
 
-def test_people_see_one_line(tmp_path: Path) -> None:
+def test_people_see_one_line(tmp_path: Path, wrong_one: Path) -> None:
     """The command says it without a traceback, with the exit code of a wrong set-up; a worker does not start."""
-    path = _put(tmp_path, tiny("wrong-one", providers="wrong_one.provider", provider="x = 1"))
+    path = _spoilt(wrong_one, tmp_path, provider="x = 1")
     with EmbeddedRedis(tmp_path / "redis") as server:
         environment = {"PYTHONPATH": str(path), "SETTLE_REDIS_URL": server.url}
         for arguments, code in (

@@ -48,7 +48,7 @@ class Case:
 
 
 def untried(switches: type[Switches], cases: list[Case]) -> list[str]:
-    """The switches for which there are not at least two settings, that of the default among them."""
+    """The switches for which there are not at least two settings, that of the default among them: add cases."""
     seen: dict[str, set[str]] = {name: {str(field.default)} for name, field in switches.model_fields.items()}
     for case in cases:
         for name, value in {case.name: case.value, **case.beside}.items():

@@ -74,6 +74,8 @@ def test_every_switch_is_in_the_table_with_its_settings(provider: str) -> None:
     """A switch that is not in the table is one that nobody finds; one that is not in the code cannot be set."""
     told = re.findall(r"`(\w+)` \((.*?)\)", "\n".join(decided for _, _, decided, _ in rows(provider)))
     fields = switches(provider).model_fields
+    missing = [f"`{name}` ({settings(field)})" for name, field in fields.items() if name not in dict(told)]
+    assert missing == [], "add these to their row in docs/simulator.md, and each to the CASES of its contract test"
     assert sorted(name for name, _ in told) == sorted(fields)
     for name, text in told:
         assert text == settings(fields[name]), name

@@ -13,7 +13,7 @@ from .journeys import USUAL, Case, made, untried
 
 _LIMITED = {"rate_window_seconds": 30}
 _REFUSED = {"good": "Refused", "bad": "Refused", "lost": "unknown", "twice": "Refused"}
-_TWICE = {"twice": "Refused"}
+_ONCE = {"twice": "one job"}
 CASES = [
     Case("rate_limit", 4, {**_LIMITED, "retry_after_form": "seconds"}),
     Case("rate_limit", 4, {**_LIMITED, "retry_after_form": "date"}),
@@ -48,8 +48,8 @@ CASES = [
     Case("foreign_session", "served"),
     Case("revoked_lines", "deleted"),
     Case("session_lifetime_seconds", 1e6),
-    Case("reused_payment", "refused", ends=_TWICE),
-    Case("reused_payment", "refused", {"payment_code": 409}, ends=_TWICE),
+    Case("reused_payment", "refused", ends=_ONCE),
+    Case("reused_payment", "refused", {"payment_code": 409}, ends=_ONCE),
     Case("unpaid", (PRODUCE.reference,), ends=_REFUSED),
     Case("unpaid", ("pi_of_somebody_else",)),
     Case(
@@ -75,14 +75,14 @@ CASES = [
     Case("files_kept_seconds", 0, ends={"good": "NotFound", "lost": "found, NotFound"}),
     Case("second_part_new_id", True),
     Case("check_media_type", True),
-    Case("max_lines", 1, ends=_TWICE),
+    Case("max_lines", 1, ends=_ONCE),
     Case("max_lines", 5),
     Case("list_carries_links", True),
 ]
 
 #: No word of failure is documented, so a failed line runs until the deadline. Nothing keeps a payment from starting a
 #: second line: Settle never sends one.
-ENDS = {**USUAL, "bad": "running", "twice": "another"}
+ENDS = {**USUAL, "bad": "running", "twice": "two jobs"}
 
 
 @pytest.mark.parametrize("journey", ENDS)

@@ -110,8 +110,8 @@ class EntriesAnswer(Envelope):
 class CategoriesAnswer(Envelope):
     """Of categories: the array under either name."""
 
-    result: list[Category] = absent()
-    results: list[Category] = absent()
+    result: list[dict[str, int | str]] = absent()
+    results: list[dict[str, int | str]] = absent()
 
 
 class EnvelopeRefusal(Envelope):
@@ -139,7 +139,7 @@ API = Api(
             "description": "the key after the word SECRET",
         }
     },
-    errors={"application/json": EnvelopeRefusal | Hint, "application/xml": File},
+    errors={"application/json": EnvelopeRefusal | Hint, "application/xml": File, "text/html": File},
     errors_as_success=True,
     shapes={
         "create": Shape("Certify a hash", CreateAnswer, Certificate),

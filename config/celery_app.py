@@ -6,9 +6,10 @@ Reasons for each setting are in `docs/architecture.md`; measured facts behind th
 from __future__ import annotations
 
 import pkgutil
+from importlib import import_module
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_shutdown, worker_shutdown
+from celery.signals import import_modules, setup_logging, worker_process_shutdown, worker_shutdown
 from kombu import Queue
 
 import tasks
@@ -17,6 +18,7 @@ from config import kombu_guard
 from config import runtime as shared
 from config.logs import configure
 from config.settings import settings
+from providers import installed
 
 #: Entry tasks come on Celery's default queue: any client finds it without being told.
 QUEUES = ("celery", "settle.submit", "settle.poll", "settle.files")
@@ -94,6 +96,19 @@ def make_app() -> Celery:
 
 kombu_guard.install()
 app = make_app()
+
+
+@import_modules.connect
+def _load_workflows(sender: Celery | None = None, **_: object) -> None:
+    """Load the workflows of other packages: after ours, whose names are then taken.
+
+    Raises:
+        ConfigurationError: one cannot be loaded; the message names its package.
+    """
+    if sender is app:
+        for module in _modules():
+            import_module(module)
+        installed.each(installed.WORKFLOWS, lambda point: import_module(point.module))
 
 
 @setup_logging.connect

@@ -133,7 +133,13 @@ class CoreSettings(BaseSettings):
 
 
 def _compose() -> type[CoreSettings]:
-    """The settings with one group per provider: a new provider module brings its own."""
+    """The settings with one group per provider: a new provider module brings its own.
+
+    Raises:
+        ConfigurationError: an installed provider cannot be used, or is named like a setting.
+    """
+    if taken := set(discover()) & set(CoreSettings.model_fields):
+        raise ConfigurationError(f"provider {', '.join(sorted(taken))}: named like a setting of Settle; rename it")
     groups: dict[str, Any] = {
         name: (provider.settings_type, Field(default_factory=provider.settings_type))
         for name, provider in discover().items()

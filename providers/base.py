@@ -55,6 +55,8 @@ class Observation:
         """Whatever a provider puts where its status word should be is stored, logged and shown."""
         if self.word is not None:
             object.__setattr__(self, "word", scrub(self.word, limit=60))
+        if type(self.progress) is not int:  # countdowns are reckoned with it, for a whole bundle at a time
+            object.__setattr__(self, "progress", None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,17 +223,18 @@ class Declare(Operation[DeclareRequest]):
         if verdict is Verdict.SUCCEEDED:
             result = {"identifier": identifier}
             if self.provider.settings.confirm_by:
-                missing = await self._missing(identifier, job.intent or {})
+                patient = self._patient(job, body)
+                missing = await self._missing(identifier, job.intent or {}, patient)
                 if missing:
                     message = f"processed, but not shown yet by {', '.join(missing)}"
-                if missing and self._patient(job, body):
+                if missing and patient:
                     return Observation(Verdict.RUNNING, word=word, message=message)
                 result["confirmed"] = not missing
         return Observation(
             verdict, word=word if isinstance(word, str) else None, known=known, message=message, result=result
         )
 
-    async def _missing(self, identifier: str, intent: Mapping[str, Any]) -> list[str]:
+    async def _missing(self, identifier: str, intent: Mapping[str, Any], patient: bool) -> list[str]:
         """Who does not show the declaration, or could not be asked: neither makes a processed one a failed one."""
         http, iscc, computed, missing = self.provider.http, intent.get("iscc"), intent.get("identifier"), []
         for who in self.provider.settings.confirm_by:
@@ -242,9 +243,9 @@ class Declare(Operation[DeclareRequest]):
                     seen = await shown.in_metadata(http, identifier, computed)
                 else:
                     seen = iscc is None or await shown.in_search(http, iscc, identifier, computed)
-            except Busy:
-                raise
             except ProviderError as error:
+                if patient and isinstance(error, Busy):
+                    raise
                 missing.append(f"{who} ({error})")
             else:
                 missing += [] if seen else [who]

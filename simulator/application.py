@@ -6,7 +6,7 @@ from typing import Any, Self, TypedDict
 
 from aiohttp import web
 
-from simulator import control
+from simulator import control, openapi
 from simulator.account import Account
 from simulator.clock import Clock, Now
 from simulator.commonsdb import CommonsDB
@@ -18,7 +18,7 @@ from simulator.plans import Plan, Plans, Provider
 from simulator.stamps import TimeStampAuthority
 from simulator.switches import AllSwitches, SwitchBoard, Switches, all_switches
 from simulator.unique_tokens import UniqueTokens
-from simulator.world import DEFAULT_DID, DEFAULT_DURATIONS, DEFAULT_KEYS, World
+from simulator.world import DEFAULT_DID, DEFAULT_DURATIONS, DEFAULT_KEYS, World, dump
 
 _LARGEST_BODY = 64 * 1024 * 1024
 
@@ -105,7 +105,15 @@ class Simulator:
                 handler = handler_for(self._world, service, route)
                 application.router.add_route(route.method, service.prefix + route.path, handler)
         control.add_routes(application, self)
+        application.router.add_route("GET", openapi.PATH, self._openapi)
         return application
+
+    async def _openapi(self, _: web.Request) -> web.Response:
+        return web.Response(body=dump(self.openapi()), content_type="application/json")
+
+    def openapi(self) -> dict[str, Any]:
+        """Give the OpenAPI 3.1 description of the server; holds no credentials."""
+        return openapi.describe(self._services)
 
     async def start(self) -> None:
         """Begin to serve; sets `port` when it was 0."""
@@ -185,6 +193,7 @@ class Simulator:
         self._world.plans.clear()
         self._world.faults.clear()
         self._world.books.clear()
+        self._world.rates.clear()
         self._world.switches.reset()
 
     def health(self) -> dict[str, Any]:

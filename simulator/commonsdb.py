@@ -83,6 +83,10 @@ class CommonsDB(Service):
         """Answer like the gateway: problem details, or the plain text of the function behind (401)."""
         if status == 401 and self.world.switches.commonsdb.auth_error_shape == "text":
             return text_reply(401, "Unauthorized")
+        if status == 429 or status >= 500:
+            shape = self.world.switches.commonsdb.outage_shape
+            if shape != "problem":
+                return text_reply(status, message) if shape == "text" else Reply(status, b"", None)
         return json_reply(status, _problem(status, message, exchange), "application/problem+json")
 
     def _refused(self, exchange: Exchange) -> Reply | None:

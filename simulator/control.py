@@ -16,6 +16,20 @@ if TYPE_CHECKING:
     from simulator.application import Simulator
 
 
+CONTROL_ROUTES = (
+    ("GET", "/_control/account", "get_account"),
+    ("GET", "/_control/health", "get_health"),
+    ("GET", "/_control/switches/{provider}", "get_switches"),
+    ("PATCH", "/_control/switches/{provider}", "patch_switches"),
+    ("GET", "/_control/faults", "get_faults"),
+    ("POST", "/_control/faults", "post_faults"),
+    ("DELETE", "/_control/faults", "delete_faults"),
+    ("POST", "/_control/plans", "post_plans"),
+    ("POST", "/_control/reset", "post_reset"),
+)
+"""Method, path and name of each control endpoint."""
+
+
 def _json(value: Any, status: int = 200) -> web.Response:
     return web.Response(status=status, body=dump(value), content_type="application/json")
 
@@ -94,19 +108,19 @@ def add_routes(application: web.Application, simulator: "Simulator") -> None:
         simulator.reset()
         return _json({"reset": True})
 
-    handlers: list[tuple[str, str, Callable[[web.Request], Awaitable[web.Response]]]] = [
-        ("GET", "account", account),
-        ("GET", "health", health),
-        ("GET", "switches/{provider}", get_switches),
-        ("PATCH", "switches/{provider}", patch_switches),
-        ("GET", "faults", get_faults),
-        ("POST", "faults", post_fault),
-        ("DELETE", "faults", delete_faults),
-        ("POST", "plans", post_plan),
-        ("POST", "reset", reset),
-    ]
-    for method, path, handler in handlers:
-        application.router.add_route(method, f"/_control/{path}", _explained(handler))
+    handlers: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
+        "get_account": account,
+        "get_health": health,
+        "get_switches": get_switches,
+        "patch_switches": patch_switches,
+        "get_faults": get_faults,
+        "post_faults": post_fault,
+        "delete_faults": delete_faults,
+        "post_plans": post_plan,
+        "post_reset": reset,
+    }
+    for method, path, name in CONTROL_ROUTES:
+        application.router.add_route(method, path, _explained(handlers[name]))
 
 
 class ControlError(ValueError):

@@ -2,7 +2,7 @@
 
 import math
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,8 +19,11 @@ _ADDRESS = ("address1", "city", "state", "zipCode")
 _LARGEST_REVENUE = 7.922816251426434e28
 
 
-def problems(record: Any, switches: LettrLabsSwitches) -> list[str]:
-    """List what is wrong with one record of the posted array; an empty list when it is valid."""
+def problems(record: Any, switches: LettrLabsSwitches, now: float) -> list[str]:
+    """List what is wrong with one record of the posted array; an empty list when it is valid.
+
+    `now` is in real epoch seconds.
+    """
     if not isinstance(record, dict):
         return ["record must be an object"]
     found = [
@@ -47,12 +50,30 @@ def problems(record: Any, switches: LettrLabsSwitches) -> list[str]:
     if not _identified(record):
         found.append("at least one identifier is required")
     found += _revenue_problems(record.get("revenue"), switches)
-    if record.get("eventDate"):
-        try:
-            datetime.fromisoformat(record["eventDate"])
-        except ValueError:
-            found.append("eventDate is not a date-time")
+    if record.get("eventDate") and switches.event_date != "anything":
+        found += _date_problems(record["eventDate"], switches, now)
+    if switches.types is not None and record.get("type") is not None and record["type"] not in switches.types:
+        found.append("type is unknown")
     return found
+
+
+def _date_problems(text: str, switches: LettrLabsSwitches, now: float) -> list[str]:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return ["eventDate is not a date-time"]
+    if switches.event_date == "with_offset" and moment.tzinfo is None:
+        return ["eventDate has no offset"]
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if switches.event_date == "past" and aware.timestamp() > now:
+        return ["eventDate is in the future"]
+    return []
+
+
+def texts(wrong: list[str], position: int, record: Any, switches: LettrLabsSwitches) -> list[str]:
+    """Write the problems of the record at `position` as the answer shows them."""
+    which = {"position": f"[{position}] ", "order_id": f"{order_id(record) or '?'}: ", "plain": ""}
+    return [which[switches.error_texts] + problem for problem in wrong]
 
 
 def _identified(record: dict[str, Any]) -> bool:
@@ -79,19 +100,28 @@ def _revenue_problems(revenue: Any, switches: LettrLabsSwitches) -> list[str]:
         return ["revenue is not a number"]
     if not math.isfinite(value) or not 0 <= value <= _LARGEST_REVENUE:
         return ["revenue is out of range"]
-    return []
+    return ["revenue must not be 0"] if value == 0 and switches.zero_revenue == "refused" else []
 
 
 def echo(record: dict[str, Any], switches: LettrLabsSwitches) -> dict[str, Any]:
     """Repeat a record as the answer shows it: revenue in the type of the switch, long fields cut."""
     shown = dict(record)
     if shown.get("revenue") is not None:
-        text = str(shown["revenue"])
+        text = _rounded(str(shown["revenue"]), switches.revenue_decimals)
         shown["revenue"] = text if switches.revenue_echo == "string" else _number(text)
     for name, longest in _LENGTHS.items():
         if isinstance(shown.get(name), str):
             shown[name] = shown[name][:longest]
     return shown
+
+
+def _rounded(text: str, decimals: int | None) -> str:
+    if decimals is None:
+        return text
+    try:
+        return f"{Decimal(text):.{decimals}f}"
+    except ArithmeticError:
+        return text
 
 
 def _number(text: str) -> float | int | str:

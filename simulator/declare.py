@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from simulator import signing, tsa
@@ -50,6 +51,8 @@ def check(body: Any, context: Context) -> str:
         raise RefusedError(text_reply(400, "ISCC must have 55 characters after the prefix"))
     _schema(public, context)
     iscc = public["iscc"]
+    if context.switches.check_credential_dates:
+        _credential_dates(public["credentials"], context)
     _window(public["timestamp"], iscc, context, "Timestamp validation failed")
     _signature(body["signature"], public, _SIGNED, iscc, context, "Signature verification failed")
     _stamp(body["tsaSignature"], body["signature"], iscc, "TSA signature verification failed")
@@ -88,8 +91,8 @@ def _declarer(public: dict[str, Any], context: Context) -> None:
             422,
             "DeclarerId mismatch",
             "declarerId does not belong to the API key",
-            headerDeclarerId=context.did,
             publicMetadataDeclarerId=declarer,
+            **({"headerDeclarerId": context.did} if context.switches.declarer_shown else {}),
         )
 
 
@@ -208,6 +211,22 @@ def _schema(public: dict[str, Any], context: Context) -> None:
         )
 
 
+def _credential_dates(credentials: list[Any], context: Context) -> None:
+    now = datetime.fromtimestamp(context.now_ms / 1000, UTC)
+    for position, item in enumerate(credentials):
+        for name, early in (("validFrom", True), ("validUntil", False)):
+            try:
+                moment = datetime.fromisoformat(item[name])
+            except (KeyError, TypeError, ValueError):
+                continue
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            if (now < moment) if early else (now > moment):
+                where = f"declarationMetadata.publicMetadata.credentials.{position}.{name}"
+                problem = f"{where}: the credential is not valid now"
+                message = "The declaration does not have the required structure"
+                raise _refuse(422, "Validation failed", message, validationErrors=[problem])
+
+
 def _window(timestamp: int, iscc: str, context: Context, error: str) -> None:
     if abs(context.now_ms - timestamp) > WINDOW_MS:
         raise _refuse(
@@ -224,7 +243,7 @@ def _signature(
     token: str, claimed: dict[str, Any] | None, required: tuple[str, ...], iscc: str, context: Context, error: str
 ) -> None:
     try:
-        claims = signing.verify(token, context.now_ms / 1000)
+        claims = signing.verify(token, context.now_ms / 1000, keyed=context.switches.unkeyed_jwt == "refused")
     except signing.SignatureError as problem:
         raise _refuse(400, error, "the JWT is not valid", jwkError=str(problem)) from problem
     if claimed is None:

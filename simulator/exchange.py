@@ -12,8 +12,9 @@ from typing import Any
 
 from aiohttp import web
 
+from simulator import rates
 from simulator.faults import Fault
-from simulator.plans import Job
+from simulator.plans import PROVIDERS, Job
 from simulator.world import World, dump
 
 CHUNK = 16_384
@@ -147,6 +148,12 @@ def handler_for(world: World, service: Service, route: Route) -> Callable[[web.R
             exchange.job = job = route.job(exchange)
             if job is not None and route.poll:
                 job.polls += 1
+        refused = _too_many(world, service, exchange)
+        if refused is not None:
+            if names is not None:
+                books.stopped(provider, names.references)
+            books.answered(provider, operation, "429")
+            return await _send(request, refused)
         taken = faults.take(provider, operation, _all_names(names, exchange.job))
         main: Fault | None = None
         for fault in taken:
@@ -182,6 +189,20 @@ def handler_for(world: World, service: Service, route: Route) -> Callable[[web.R
         return await _send(request, reply)
 
     return answer
+
+
+def _too_many(world: World, service: Service, exchange: Exchange) -> Reply | None:
+    """Give the 429 of a request beyond the rate limit of its provider; the time-stamp authority has none."""
+    provider = next((known for known in PROVIDERS if known == service.name), None)
+    if provider is None:
+        return None
+    switches = world.switches.of(provider)
+    wait = world.rates.wait(provider, switches, world.clock, exchange.now)
+    if wait is None:
+        return None
+    reply = service.error(429, _FAULT_CODES["429"], exchange)
+    reply.headers.update(rates.header(switches, wait, exchange.now))
+    return reply
 
 
 def _all_names(names: Names | None, job: Job | None) -> tuple[str, ...]:

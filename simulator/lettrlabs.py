@@ -70,8 +70,8 @@ class LettrLabs(Service):
 
     def error(self, status: int, message: str, exchange: Exchange) -> Reply:
         """Answer in the envelope, or for 401 as the switch says."""
-        if status == 401:
-            return self._unauthorized()
+        if status in (401, 403):
+            return self._unauthorized(status)
         if self.world.switches.lettrlabs.outage_shape == "html":
             page = f"<html><body><h1>{status} {message}</h1></body></html>"
             return Reply(status, page.encode(), "text/html; charset=utf-8")
@@ -94,6 +94,8 @@ class LettrLabs(Service):
         else:
             frame = {"profile": _PROFILE, **frame}
             loose["metadata"] = metadata or {}
+        if payload is None and switches.no_payload == "absent":
+            del frame["payload"]
         for name, value in loose.items():
             if value or switches.empty_as == "empty":
                 frame[name] = value
@@ -101,20 +103,20 @@ class LettrLabs(Service):
                 frame[name] = None
         return json_reply(status, frame)
 
-    def _unauthorized(self) -> Reply:
+    def _unauthorized(self, code: int) -> Reply:
         shape = self.world.switches.lettrlabs.auth_error_shape
         if shape == "envelope":
-            return self._answer(401, None, errors=["Invalid API key"])
+            return self._answer(code, None, errors=["Invalid API key"])
         if shape == "text":
-            return text_reply(401, "Invalid API key")
+            return text_reply(code, "Invalid API key")
         if shape == "empty":
-            return Reply(401, b"", None)
-        return json_reply(401, "Invalid API key")
+            return Reply(code, b"", None)
+        return json_reply(code, "Invalid API key")
 
     def _refused(self, exchange: Exchange) -> Reply | None:
         if exchange.request.headers.get("X-API-KEY") == self.world.keys["lettrlabs"]:
             return None
-        return self._unauthorized()
+        return self._unauthorized(self.world.switches.lettrlabs.auth_code)
 
     def _names(self, exchange: Exchange) -> Names:
         try:
@@ -147,7 +149,7 @@ class LettrLabs(Service):
             return self._answer(400, None, errors=["The body must be an array of conversions"])
         if not body and switches.empty_array == "refused":
             return self._answer(400, None, errors=["At least one conversion is required"])
-        kept, errors, warnings = self._sort(body)
+        kept, errors, warnings = self._sort(body, exchange.now)
         taken = [position for position, keep in enumerate(kept) if keep]
         uploads = self._open(body, taken, exchange.now)
         status: int = switches.post_code if taken or not errors else switches.all_invalid_code
@@ -165,12 +167,12 @@ class LettrLabs(Service):
             metadata[switches.metadata_key] = numbers[0] if switches.one_upload_per == "post" else numbers
         return self._answer(status, payload, errors, warnings, metadata)
 
-    def _sort(self, body: list[Any]) -> tuple[list[bool], list[str], list[str]]:
+    def _sort(self, body: list[Any], now: float) -> tuple[list[bool], list[str], list[str]]:
         """Decide for each record whether it is processed; give that with errors and warnings."""
         switches = self.world.switches.lettrlabs
         kept, errors, warnings, seen = [], [], [], set(self._orders)
         for position, record in enumerate(body):
-            wrong = records.problems(record, switches)
+            wrong = records.problems(record, switches, now)
             order = records.order_id(record)
             repeated = order is not None and order in seen and switches.repeated_order_id != "accepted"
             if not wrong and repeated:
@@ -178,7 +180,7 @@ class LettrLabs(Service):
                     wrong = ["orderId is already used"]
                 elif switches.repeated_order_id == "warned":
                     warnings.append(f"[{position}] orderId is already used; the record was skipped")
-            errors += [f"[{position}] {problem}" for problem in wrong]
+            errors += records.texts(wrong, position, record, switches)
             kept.append(not wrong and not repeated)
             if kept[-1] and order is not None:
                 seen.add(order)
@@ -222,12 +224,18 @@ class LettrLabs(Service):
         described["uploadDate"] = text + {"z": "Z", "offset": "+00:00", "naive": ""}[switches.upload_date_form]
         return described
 
+    def _listed(self, upload: Upload, now: float) -> dict[str, Any]:
+        described = self._described(upload, now)
+        if self.world.switches.lettrlabs.list_element == "short":
+            del described["status"], described["dataSourceType"]
+        return described
+
     def _not_found(self) -> Reply:
         payload = None
         if self.world.switches.lettrlabs.unknown_id_payload == "defaults":
             zero = "0001-01-01T00:00:00"
             payload = {"id": 0, "fileName": None, "dataSourceType": None, "status": None, "uploadDate": zero}
-        return self._answer(404, payload, errors=["Conversion not found"])
+        return self._answer(self.world.switches.lettrlabs.unknown_id_code, payload, errors=["Conversion not found"])
 
     def _gone(self, upload: Upload, now: float) -> bool:
         return upload.deleted(now) and self.world.switches.lettrlabs.deletion_end == "not_found"
@@ -270,7 +278,7 @@ class LettrLabs(Service):
             uploads.reverse()
         page = uploads[int(number) * length :][:length]
         metadata = {"totalCount": len(uploads)} if switches.list_total else None
-        return self._answer(200, [self._described(upload, now) for upload in page], metadata=metadata)
+        return self._answer(200, [self._listed(upload, now) for upload in page], metadata=metadata)
 
     def _delete(self, exchange: Exchange) -> Reply:
         refused = self._refused(exchange)
@@ -287,4 +295,6 @@ class LettrLabs(Service):
         if switches.deletion_allowed == "finished" and not upload.fate.over(now):
             return self._answer(400, None, errors=["Conversion cannot be deleted in its present status"])
         upload.deletion_at = now
-        return self._answer(200, self._described(upload, now))
+        if switches.deletion_answer == "empty":
+            return Reply(200, b"", None)
+        return self._answer(200, self._described(upload, now) if switches.deletion_answer == "record" else None)

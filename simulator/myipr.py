@@ -133,6 +133,8 @@ class MyIPR(Service):
         if wrong:
             return self._error(400, f"Invalid value: {', '.join(wrong)}", *wrong)
         for field in ("name", "hash"):
+            if body[field] in switches.taken_elsewhere:
+                return self._error(switches.duplicate_code, f"{field} is already used", field)
             holder = self._holder(field, body[field], exchange.now)
             if holder is not None:
                 ids = {"fileId": holder.file_id, "versionId": holder.version_id}
@@ -152,6 +154,8 @@ class MyIPR(Service):
             return ["body"]
         names = ("name", "category_id", "file_source", "hash", "size")
         wrong = [name for name in names if not isinstance(body.get(name), str) or not body[name]]
+        if self.world.switches.myipr.extra_fields == "refused":
+            wrong += [name for name in body if name not in names]
         if wrong:
             return wrong
         longest = self.world.switches.myipr.name_max_length

@@ -49,12 +49,16 @@ def _read_switches(path: Path | None) -> dict[str, Any]:
     type=click.Path(path_type=Path, dir_okay=False),
     help='JSON file with switches by provider, like {"myipr": {"duplicate_code": 409}}.',
 )
-def command(host: str, port: int, speed: float, seed: int, switches: Path | None) -> None:
+@click.option("--openapi", is_flag=True, help="Print the OpenAPI description of the server, and do not serve.")
+def command(host: str, port: int, speed: float, seed: int, switches: Path | None, openapi: bool) -> None:
     """Play the four remote APIs on one local port."""
     try:
         simulator = Simulator(host=host, port=port, speed=speed, seed=seed, switches=_read_switches(switches))
     except (SwitchError, ValueError) as error:
         raise click.UsageError(str(error)) from error
+    if openapi:
+        click.echo(json.dumps(simulator.openapi(), indent=2))
+        return
     try:
         asyncio.run(serve(simulator))
     except OSError as error:

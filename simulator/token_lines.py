@@ -91,13 +91,21 @@ class Line(Job):
         gap = self._switches.finish_seconds if self.left_after > 0 else 0.03
         return fate.ends_at + self._clock.real(gap)
 
+    def expire(self, now: float) -> None:
+        """Dismantle the line when the service keeps no files for so long."""
+        kept = self._switches.files_kept_seconds
+        if kept is not None and self.deleted_at is None and self.reached("finished", now):
+            end = self.reached_at("finished") + self._clock.real(kept)
+            self.deleted_at = end if now >= end else None
+
     def reached(self, milestone: str, now: float) -> bool:
-        """Tell whether a milestone is reached; a failed line never gets beyond `started`."""
+        """Tell whether a milestone is reached; neither a failed nor a dismantled line goes on."""
         if milestone in ("ended", "finished", "analyzed") and self.fate.failed:
             return False
         if milestone == "analyzed" and self.analysis == "none":
             return False
-        return now >= self.reached_at(milestone)
+        at = self.reached_at(milestone)
+        return now >= at and (self.deleted_at is None or at <= self.deleted_at)
 
     def status(self, now: float) -> str:
         """Give the current status word."""
@@ -243,7 +251,8 @@ class Line(Job):
         if self.seed is not None or self._switches.filehashes_without_seed:
             if wrong_hash or self.fate.wrong_digest:
                 hashes = {name: ("0" if value[0] != "0" else "1") + value[1:] for name, value in hashes.items()}
-            attributes["filehashes"] = hashes
+            missing = self._switches.filehashes_missing
+            attributes["filehashes"] = {name: value for name, value in hashes.items() if name not in missing}
 
     def document(
         self, status: str, now: float, *, progress: int | None = None, wrong_hash: bool = False

@@ -135,6 +135,13 @@ class TokensBase(Service):
         stranger = self._stranger(exchange)
         if stranger is not None:
             return stranger
+        if self.world.switches.unique_tokens.sessions_uuid == "session_key":
+            found = self.session(exchange)
+            if isinstance(found, Reply):
+                return found
+            if found.key != exchange.path("uuid"):
+                code = self.world.switches.unique_tokens.unknown_id_code
+                return self.refusal(exchange, code, "Sessions not listed", "Unknown identifier.", "id")
         customer = {"data": {"type": "customer", "id": exchange.path("uuid"), "attributes": _CUSTOMER}}
         return self.ok(
             200,
@@ -156,6 +163,9 @@ class TokensBase(Service):
             code = self.world.switches.unique_tokens.session_code
             return self.refusal(exchange, code, "Session not revoked", "Unknown Session-Key.", "id")
         found.revoked_at = exchange.now
+        if self.world.switches.unique_tokens.revoked_lines == "deleted":
+            for line in found.lines.values():
+                line.deleted_at = line.deleted_at or exchange.now
         return self.ok(200, {"links": {"self": exchange.request.path}, "data": [found.resource()]})
 
     def _get(self, exchange: Exchange) -> Reply:

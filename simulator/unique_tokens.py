@@ -69,8 +69,10 @@ class UniqueTokens(TokensBase):
         if isinstance(session, Reply):
             return session
         line = self._lines.get(exchange.path("id"))
-        if line is None or line.session is not session:
+        served = self.world.switches.unique_tokens.foreign_session == "served"
+        if line is None or (line.session is not session and not served):
             return self._unknown(exchange)
+        line.expire(exchange.now)
         return line
 
     def _unknown(self, exchange: Exchange) -> Reply:
@@ -97,7 +99,7 @@ class UniqueTokens(TokensBase):
         except OrderError as error:
             return self.bad_value(exchange, error.detail, error.parameter)
         except UnpaidError:
-            return self.refusal(exchange, 402, _TITLE, "Payment not confirmed.", "payment")
+            return self._unpaid(exchange, "Payment not confirmed.")
 
     def _post_part(self, exchange: Exchange) -> Reply:
         session = self.session(exchange)
@@ -136,13 +138,19 @@ class UniqueTokens(TokensBase):
         if order.size > largest and (switches.oversize == "refused" or largest == 0):
             return self._out(exchange, code, detail, "size")
         if switches.reused_payment == "refused" and order.payment["ident"] in self._payments:
-            return self.refusal(exchange, 402, _TITLE, "Payment already used.", "payment")
+            return self._unpaid(exchange, "Payment already used.")
+        if order.payment["ident"] in switches.unpaid:
+            return self._unpaid(exchange, "Payment not confirmed.")
         running = sum(line.outcome(exchange.now) == "running" for line in session.lines.values())
         if switches.max_lines is not None and running >= switches.max_lines:
             return self.refusal(exchange, 402, _TITLE, "Too many lines.", "size")
         line = self._open(exchange, session, order, alphabet, min(order.size, largest), offset, state)
         exchange.accepted = frozenset(line.references)
         return self.ok(201, line.document(switches.answered_status, exchange.now))
+
+    def _unpaid(self, exchange: Exchange, detail: str) -> Reply:
+        code = self.world.switches.unique_tokens.payment_code
+        return self.refusal(exchange, code, _TITLE, detail, "payment")
 
     def _out(self, exchange: Exchange, code: int, detail: str, parameter: str) -> Reply:
         return self.refusal(exchange, code, _TITLE, detail, parameter, f"/data/attributes/{parameter}")
@@ -228,8 +236,10 @@ class UniqueTokens(TokensBase):
         if line.deleted_at is not None and self.world.switches.unique_tokens.deleted_line == "gone":
             return self._unknown(exchange)
         milestone, early = exchange.path("milestone"), self.world.switches.unique_tokens.early_milestone
+        if milestone == "analyzed" and not self.world.switches.unique_tokens.analyzed_path:
+            return self._unknown(exchange)
         while early == "held" and not line.reached(milestone, exchange.now) and not line.fate.failed:
-            if milestone == "analyzed" and line.analysis == "none":
+            if (milestone == "analyzed" and line.analysis == "none") or line.deleted_at is not None:
                 break
             await asyncio.sleep(0.01)
             exchange.now = self.world.clock.now()
@@ -246,6 +256,8 @@ class UniqueTokens(TokensBase):
         session = self.session(exchange)
         if isinstance(session, Reply):
             return session
+        for line in session.lines.values():
+            line.expire(exchange.now)
         lines = [line for line in session.lines.values() if line.deleted_at is None]
         now, whole = exchange.now, self.world.switches.unique_tokens.list_carries_links
 

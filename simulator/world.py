@@ -8,6 +8,7 @@ from simulator.account import Books
 from simulator.clock import Clock
 from simulator.faults import Faults
 from simulator.plans import Plan, Plans, Provider
+from simulator.rates import Rates
 from simulator.switches import SwitchBoard
 
 DEFAULT_KEYS: dict[Provider, str] = {
@@ -42,6 +43,7 @@ class World:
     seed: int
     faults: Faults = field(default_factory=Faults)
     books: Books = field(default_factory=Books)
+    rates: Rates = field(default_factory=Rates)
 
     def plan(self, provider: Provider, reference: str, plan: Plan) -> None:
         """Fix the fate of jobs with this reference: those to come, and those that are still running."""

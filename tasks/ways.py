@@ -15,6 +15,7 @@ from celery import chain, shared_task
 from celery.canvas import Signature
 from pydantic import BaseModel
 
+from jobs.errors import ConfigurationError
 from providers import discover
 from tasks.intake import Entry, accept
 
@@ -46,6 +47,8 @@ class Workflow:
     @property
     def request(self) -> type[BaseModel]:
         """The model of its keyword arguments."""
+        if self.provider not in discover():
+            raise LookupError(f"there is no provider {self.provider!r}")
         found = {known.name: known for known in discover()[self.provider].operations}
         if self.operation not in found:
             raise LookupError(f"{self.provider} has no operation {self.operation!r}")
@@ -80,9 +83,12 @@ def workflow(name: str) -> Callable[[Chain], Workflow]:
 
     Raises:
         LookupError: no provider has such an operation.
+        ConfigurationError: another module has a workflow of this name.
     """
 
     def register(steps: Chain) -> Workflow:
+        if name in WORKFLOWS:
+            raise ConfigurationError(f"workflow {name} is there already, in {WORKFLOWS[name].chain.__module__}")
         found = WORKFLOWS[name] = Workflow(name, steps)
         request = found.request
 

@@ -17,6 +17,9 @@ class CommonsDBSwitches(Switches):
     declarer_missing_code: Literal[401, 403] = Field(
         401, description="7.2: code for a key that the gateway does not know"
     )
+    outage_shape: Literal["problem", "text", "empty"] = Field(
+        "problem", description="7.2: body of 429 and 5xx: problem details, plain text, or nothing"
+    )
     stale_after_seconds: float | None = Field(
         3600, gt=0, description="7.4: simulated seconds after which a pending record turns failed; None: never"
     )
@@ -39,6 +42,15 @@ class CommonsDBSwitches(Switches):
     )
     findable_after_seconds: float = Field(
         0, ge=0, description="3.3: simulated seconds from success until search and metadata find it"
+    )
+    unkeyed_jwt: Literal["refused", "unchecked"] = Field(
+        "refused", description="7.10: a JWT without jwk (the x5c variant) is refused, or its signature not checked"
+    )
+    check_credential_dates: bool = Field(
+        False, description="7.10: credentials that are not valid yet or any more are refused with 422"
+    )
+    declarer_shown: bool = Field(
+        True, description="7.13: the refusal of a strange declarerId names the DID behind the key"
     )
     accept_liccium_urls: bool = Field(False, description="7.11: /liccium/ schema and context are accepted")
     compare_registry_claims: bool = Field(

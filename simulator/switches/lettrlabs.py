@@ -25,6 +25,7 @@ class LettrLabsSwitches(Switches):
     auth_error_shape: Literal["string", "text", "envelope", "empty"] = Field(
         "string", description="11.3: body of 401: a bare JSON string, plain text, the envelope, or nothing"
     )
+    auth_code: Literal[401, 403] = Field(401, description="11.3: missing or wrong key")
     outage_shape: Literal["envelope", "html"] = Field(
         "envelope", description="11.16: body of 429 and 5xx: the envelope, or a page of HTML"
     )
@@ -38,16 +39,31 @@ class LettrLabsSwitches(Switches):
     rejected_records: Literal["left_out", "echoed"] = Field(
         "left_out", description="11.7: whether payload also repeats rejected records (without an id)"
     )
+    error_texts: Literal["position", "order_id", "plain"] = Field(
+        "position", description="11.7: what in the text of a record's error tells which record is meant"
+    )
     revenue_request: Literal["any", "number", "string"] = Field(
         "any", description="11.8: accepted type of revenue in requests"
     )
     revenue_echo: Literal["string", "number"] = Field("string", description="11.8: type of revenue in echoes")
+    zero_revenue: Literal["accepted", "refused"] = Field("accepted", description="11.8: a revenue of 0")
+    revenue_decimals: int | None = Field(
+        None, ge=0, le=6, description="11.8: echoes are rounded to so many decimals; None: as sent"
+    )
+    types: tuple[str, ...] | None = Field(None, description="11.9: the values that type may have; None: any")
     repeated_order_id: Literal["accepted", "dropped", "warned", "rejected"] = Field(
         "warned",
         description="11.10: a used orderId is processed again, dropped silently, dropped with a warning, "
         "or a record error",
     )
     overlong: Literal["reject", "truncate"] = Field("reject", description="11.11: fields above their length")
+    event_date: Literal["readable", "with_offset", "past", "anything"] = Field(
+        "readable",
+        description="11.11: which eventDate is taken: a date-time, one with an offset, one not in the future",
+    )
+    list_element: Literal["status", "short"] = Field(
+        "status", description="11.12: elements of the list are as of the status call, or lack status and source"
+    )
     list_order: Literal["newest", "oldest"] = Field("newest", description="11.12: order of the list")
     page_cap: int = Field(500, ge=1, description="11.12: largest pageSize that is honoured")
     list_total: bool = Field(False, description="11.12: metadata of the list carries totalCount")
@@ -58,7 +74,14 @@ class LettrLabsSwitches(Switches):
     deletion_end: Literal["word", "not_found"] = Field(
         "word", description="11.13: a deleted upload keeps its status record, or is a 404"
     )
+    deletion_answer: Literal["record", "nothing", "empty"] = Field(
+        "record", description="11.13: DELETE answers with the record, with payload null, or with no body at all"
+    )
     repeated_delete_code: Literal[200, 400, 404] = Field(200, description="11.13: code of a repeated DELETE")
+    unknown_id_code: Literal[200, 404] = Field(
+        404, description="11.14: unknown id, or that of another account: 404, or 200 with errors"
+    )
+    no_payload: Literal["null", "absent"] = Field("null", description="11.15: payload of an answer that has none")
     unknown_id_payload: Literal["null", "defaults"] = Field(
         "null", description="11.14: payload of the 404 envelope: null, or filled with id 0"
     )

@@ -23,6 +23,12 @@ class MyIPRSwitches(Switches):
     duplicate_code: Literal[400, 409] = Field(400, description="8.5: used name or used hash")
     duplicate_reveals_ids: bool = Field(False, description="8.5: the refusal names the existing ids")
     failed_frees_name: bool = Field(False, description="8.6: a failed version frees its name and hash")
+    taken_elsewhere: tuple[str, ...] = Field(
+        (), description="8.6: names and hashes that another account has used: refused here, and listed nowhere"
+    )
+    extra_fields: Literal["ignored", "refused"] = Field(
+        "ignored", description="8.13: fields of create beside the five known ones (new version, member)"
+    )
     name_max_length: int | None = Field(
         None, ge=1, description="7: longest allowed name (weak hint: 50); None: no limit"
     )

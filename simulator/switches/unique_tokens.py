@@ -15,6 +15,9 @@ class UniqueTokensSwitches(Switches):
     )
     hash_gzip: bool = Field(False, description="10.1: filehashes.data is that of the compressed file")
     filehashes_without_seed: bool = Field(False, description="10.2: filehashes also without meta.seed")
+    filehashes_missing: tuple[Literal["data", "snapshot"], ...] = Field(
+        (), description="10.2: files whose hash is left out of filehashes"
+    )
     early_milestone: Literal["current", "errors", "held"] = Field(
         "current",
         description="10.3: milestone call before the milestone: current record, errors body, or held open",
@@ -33,11 +36,21 @@ class UniqueTokensSwitches(Switches):
         "gone", description="10.7: GET of a deleted line: unknown id, or the record with status deleted"
     )
     session_code: Literal[401, 403] = Field(403, description="10.8: missing, unknown or revoked Session-Key")
+    foreign_session: Literal["unknown", "served"] = Field(
+        "unknown", description="10.8: a line of another session of the same customer: unknown id, or served"
+    )
+    revoked_lines: Literal["go_on", "deleted"] = Field(
+        "go_on", description="10.8: lines of a revoked session go on, or are dismantled with it"
+    )
     session_lifetime_seconds: float | None = Field(
         None, gt=0, description="10.8: simulated seconds after which a session ends by itself; None: never"
     )
     reused_payment: Literal["accepted", "refused"] = Field(
         "accepted", description="10.9: a payment intent that already started a line (code 402 when refused)"
+    )
+    unpaid: tuple[str, ...] = Field((), description="10.9: payment intents that are unknown or not paid")
+    payment_code: Literal[402, 403, 409, 422] = Field(
+        402, description="10.9: code for a payment that is missing, unpaid or refused as used"
     )
     answered_status: Literal["requested", "started"] = Field(
         "requested", description="10.10: status in the 201 answer of POST"
@@ -51,11 +64,20 @@ class UniqueTokensSwitches(Switches):
     analyzed: Literal["after_finished", "instead"] = Field(
         "after_finished", description="10.13: analyzed comes after finished, or instead of it"
     )
+    analyzed_path: bool = Field(True, description="10.13: /analyzed is a milestone path")
     finish_seconds: float = Field(
         1, ge=0, description="7: simulated seconds from ended to finished of a line with a snapshot"
     )
     data_content_length: bool = Field(
         False, description="10.14: GET of files carries Content-Length instead of being chunked"
+    )
+    sessions_uuid: Literal["any", "session_key"] = Field(
+        "any", description="10.16: GET /api/sessions/{uuid} takes any UUID, or that of the Session-Key header only"
+    )
+    files_kept_seconds: float | None = Field(
+        None,
+        ge=0,
+        description="10.17: simulated seconds from finished until the service dismantles a line; None: never",
     )
     second_part_new_id: bool = Field(False, description="10.15: the next part gets a new id")
     check_media_type: bool = Field(False, description="10.6: a POST with another Content-Type is refused (415)")

@@ -153,13 +153,23 @@ class Trip:
         return bytes(content), inspector.matching_rule()
 
 
+@dataclass(frozen=True)
+class _Told:
+    """The simulator's clock, as the ledger's."""
+
+    clock: ManualClock
+
+    def now(self) -> float:
+        return self.clock()
+
+
 class Bench:
     """Builds clients of the simulator and takes jobs through them."""
 
     def __init__(self, sim: Running, clock: ManualClock) -> None:
         self.sim = sim
         self.clock = clock
-        self.notes = MemoryLedger()
+        self.notes = MemoryLedger(clock=_Told(self.clock))
 
     def body(self, way: Way) -> dict[str, Any]:
         """The keyword arguments of a valid trigger."""

@@ -26,6 +26,7 @@ FAIL_POINTS = (
     "fetch.after_store",
     "verify.after_read",
     "emit.before_write",
+    "emit.after_tidy",
     "emit.after_write",
 )
 

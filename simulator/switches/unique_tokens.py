@@ -58,6 +58,10 @@ class UniqueTokensSwitches(Switches):
         False, description="10.14: GET of files carries Content-Length instead of being chunked"
     )
     second_part_new_id: bool = Field(False, description="10.15: the next part gets a new id")
+    frozen_parts: bool = Field(
+        False, description="10.15: until a part reaches a milestone, that of the part before is served under its id"
+    )
+    repeat_token: bool = Field(False, description="6.6: a defect: the last token of a data file is its first once more")
     check_media_type: bool = Field(False, description="10.6: a POST with another Content-Type is refused (415)")
     max_lines: int | None = Field(None, ge=1, description="10.19: parallel lines of a session; None: no limit")
     list_carries_links: bool = Field(False, description="6.5: the elements of the list carry meta and links")

@@ -22,7 +22,8 @@ _DEEPEST = 10
 _OVERHEAD = 120
 #: A longer line is no token, and would have to be held in memory, bytes.
 _LONGEST = 64 * 1024
-_CHUNK = 1024 * 1024
+#: A temporary file is read so much at a time, bytes: its lines take some ten times of it.
+_CHUNK = 64 * 1024
 
 
 class _Lines:
@@ -109,7 +110,8 @@ class Distinct:
         self._held.update(lines)
         self._repeated = len(self._held) < before + len(lines)
         self._weight += sum(map(len, lines)) + _OVERHEAD * len(lines)
-        if self._weight > self._memory and self._level < _DEEPEST and not self._repeated:
+        full = self._weight > self._memory and len(self._held) > 1
+        if full and self._level < _DEEPEST and not self._repeated:
             held, self._held = self._held, set()
             for _ in range(1 << _BITS):
                 self._parts.append(self._exits.enter_context(tempfile.TemporaryFile(dir=self._folder)))  # noqa: SIM115

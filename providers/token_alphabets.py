@@ -5,6 +5,8 @@ An alphabet belongs to the session, so it is added to each; what was learnt is k
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 from providers.errors import BadAnswer, PermanentError, Refused
@@ -32,6 +34,7 @@ class Alphabets:
     def __init__(self, provider: SessionProvider, *, mark: bool, ask: bool) -> None:
         self._provider = provider
         self._mark, self._ask = mark, ask
+        self._asking = asyncio.Lock()
         self._known: dict[tuple[str, str, int], Capacity] = {}
 
     def name(self, request: ProduceRequest) -> str:
@@ -51,12 +54,13 @@ class Alphabets:
         if request.chars is None and not self._ask:
             return (None, None), within
         key = (within, name, request.digits)
-        if key not in self._known:
-            found = await self._asked(name, request)
-            if len(self._known) >= _KEPT:
-                self._known.clear()
-            self._known[key] = found
-        return self._known[key], within
+        async with self._asking:  # a bundle of jobs asks once, not each
+            if key not in self._known:
+                found = await self._asked(name, request)
+                if len(self._known) >= _KEPT:
+                    self._known.clear()
+                self._known[key] = found
+            return self._known[key], within
 
     async def _asked(self, name: str, request: ProduceRequest) -> Capacity:
         path = f"/api/alphabets/{segment(name)}" + (f"/{request.digits}" if self._ask else "")
@@ -65,8 +69,7 @@ class Alphabets:
         except PermanentError as error:
             if request.chars is None:
                 raise Refused(f"alphabet: the service does not give this one ({error})", status=404) from None
-            await self._add(name, request.chars)
-            body = await self._provider.call("GET", path)
+            body = await self._add(name, request.chars, path)
         attributes = part(body, "data", "attributes")
         if not attributes:
             raise BadAnswer("the answer describes no alphabet")
@@ -77,6 +80,13 @@ class Alphabets:
             )
         return whole(attributes.get("available")), whole(attributes.get("reachable"))
 
-    async def _add(self, name: str, chars: str) -> None:
+    async def _add(self, name: str, chars: str, path: str) -> dict[str, Any]:
+        """Add an alphabet; returns its description, whoever added it."""
         body: dict[str, Any] = {"data": {"type": "alphabet", "id": name, "attributes": {"chars": chars}}}
-        await self._provider.call("POST", "/api/alphabets", json=body)
+        try:
+            await self._provider.call("POST", "/api/alphabets", json=body)
+        except PermanentError as refused:  # another worker may have been quicker
+            with suppress(PermanentError):
+                return await self._provider.call("GET", path)
+            raise refused from None
+        return await self._provider.call("GET", path)

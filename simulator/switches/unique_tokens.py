@@ -32,6 +32,9 @@ class UniqueTokensSwitches(Switches):
     deleted_line: Literal["gone", "record"] = Field(
         "gone", description="10.7: GET of a deleted line: unknown id, or the record with status deleted"
     )
+    same_alphabet: Literal["accepted", "refused"] = Field(
+        "accepted", description="4: an alphabet under a name that the session has already (bad_value_code when refused)"
+    )
     session_code: Literal[401, 403] = Field(403, description="10.8: missing, unknown or revoked Session-Key")
     session_lifetime_seconds: float | None = Field(
         None, gt=0, description="10.8: simulated seconds after which a session ends by itself; None: never"

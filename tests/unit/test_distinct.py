@@ -99,7 +99,7 @@ def _cut_as(kind: Any) -> Any:
 
 
 def test_memory_stays_bounded() -> None:
-    """Files of 1 and 4 MB, watched with a quarter: what is held does not grow with it."""
+    """Files of 1 and 3 MB, for which a set would need 12 and 36, watched with one: what is held does not grow."""
     rng = random.Random(3)
     chunk = 64 * 1024 - 64 * 1024 % 13
 

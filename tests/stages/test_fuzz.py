@@ -46,6 +46,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "commonsdb.declare": {"declaration": samples.declaration(name="a work", registry=True)},
     "myipr.certify": {name: _CERTIFY[name] for name in ("name", "category_id", "hash", "size")},
     "unique_tokens.produce": {"alphabet": "A", "digits": 5, "size": 1000, "payment": {"id": "a", "ident": "pi_b"}},
+    "unique_tokens.continue": {"former": "t-1", "size": 1000, "payment": {"id": "a", "ident": "pi_b"}},
     "lettrlabs.convert": {"conversions": [samples.conversion("SO-1")]},
     "lettrlabs.delete": {"id": 7},
 }

@@ -226,6 +226,8 @@ def test_several_bad_fields_are_all_named() -> None:
         (DeclareRequest, DECLARATION),
         (CertifyRequest, CERTIFY),
         (ProduceRequest, PRODUCE),
+        (ProduceRequest, OWN),
+        (ContinueRequest, NEXT),
         (ConvertRequest, CONVERT),
         (DeleteRequest, DELETE),
     ],

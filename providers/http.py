@@ -238,7 +238,7 @@ class ProviderClient:
         try:
             request = self._client.build_request(method, url, json=json, params=params, headers=headers, files=files)
             if files is not None:
-                request.read()  # the parts are in memory: the body goes out with its length, not in chunks
+                request.read()  # sent as one piece, as a JSON body is
         except (httpx.InvalidURL, ValueError, TypeError) as error:
             raise PermanentError(f"the request cannot be made ({type(error).__name__})") from None
         try:

@@ -252,7 +252,7 @@ def test_a_digest_of_the_packed_file_is_cured_by_a_setting(bench: Bench, hash_gz
 @pytest.mark.parametrize("early", ["current", "errors", "held"])
 def test_an_analysis_brings_its_files(bench: Bench, analyzed: str, poll_at: str, snapshot: bool, early: str) -> None:
     """The line is done when they are linked, whatever it was called before."""
-    bench.sim.set_switches("unique_tokens", analyzed=analyzed, early_milestone=early)
+    bench.sim.set_switches("unique_tokens", analyzed=analyzed, early_milestone=early, finish_seconds=9)
     body = {**bench.body(PRODUCE), "analysis": "metrics", "snapshot": snapshot}
 
     async def check() -> None:
@@ -260,6 +260,7 @@ def test_an_analysis_brings_its_files(bench: Bench, analyzed: str, poll_at: str,
             await trip.submit()
             seen = await trip.watch(step=2, looks=400)
             assert seen[-1].word == "analyzed"
+            assert "ended" in {each.word for each in seen[:-1]}
             assert all(each.artifacts == () for each in seen[:-1])
             files = {artifact.name: artifact for artifact in seen[-1].artifacts}
             assert list(files) == ["tokens.txt", *(["snapshot.blob"] if snapshot else []), *_ANALYSIS]
@@ -533,6 +534,7 @@ def test_a_snapshot_is_restored_by_one_job_only(house: House) -> None:
         (JobState.FAILED, "refused", {"receipt": None}, True),
         (JobState.FAILED, "invalid", {"receipt": None}, True),
         (JobState.FAILED, "given_up", {"receipt": None}, False),
+        (JobState.FAILED, "refused", {}, False),  # its files were
         (JobState.FAILED, "provider_failed", {}, False),
         (JobState.EXPIRED, "expired", {"receipt": None, "intent": None}, True),
         (JobState.EXPIRED, "expired", {"receipt": None}, False),

@@ -41,5 +41,5 @@ class Gunzip:
             if piece:
                 yield piece
             left = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
-            if not left and len(piece) < _PIECE:
+            if not left:  # what zlib still holds comes with the next bytes: a trailer follows the last
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import logging
 
@@ -206,6 +207,34 @@ def test_no_room_for_temporary_files_is_waited_out(stage: Stage, monkeypatch: py
     assert (job.state, job.failure and job.failure.kind) == (JobState.VERIFYING, "storage")
     job = stage.finish()
     assert (job.state, job.artifacts[0].verification) == (JobState.SUCCEEDED, Verification.VERIFIED)
+
+
+# --- packed files ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("of", ["file", "content"])
+def test_a_packed_file_is_checked_inside_and_kept_packed(stage: Stage, of: str) -> None:
+    """And the outcome tells which bytes gave the digest."""
+    packed = gzip.compress(FILE)
+    digest = hashlib.sha256(packed if of == "file" else FILE).hexdigest()
+    stage.script.says("observe", ready(FILE, packed=True, sha256=digest, distinct=True))
+    stage.script.says("download", packed)
+    stage.trigger()
+    (artifact,) = stage.finish().outcome()["artifacts"]
+    assert (artifact["digest_of"], artifact["verification"], artifact["size"]) == (of, "verified", len(packed))
+
+
+def test_a_packed_file_that_holds_too_much_is_refused(stage: Stage) -> None:
+    """Although it is small itself, and nothing was promised of its length."""
+    packed = gzip.compress(bytes(1_000_000))
+    limited = stage.run.settings.providers()["myipr"]
+    object.__setattr__(limited, "max_artifact_bytes", 100_000)
+    stage.script.says("observe", ready(packed=True, size=None, lines=None, sha256=None))
+    stage.script.says("download", packed)
+    stage.trigger()
+    job = stage.finish()
+    assert job.failure is not None
+    assert (job.state, job.failure.kind) == (JobState.FAILED, "size_mismatch")
 
 
 # --- what the ledger shows to be impossible --------------------------------------------------------------------------

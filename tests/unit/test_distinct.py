@@ -75,6 +75,21 @@ def test_one_pair_among_many_is_found(memory: int, pair: tuple[int, int]) -> Non
     assert not differs(b"\n".join(lines), memory=memory, step=997)
 
 
+def test_what_is_too_much_is_dealt_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each level looks at other bits of the hash, so no set grows beyond its share."""
+    largest = 0
+    original = Distinct._add
+
+    def add(self: Distinct, lines: Any) -> None:
+        nonlocal largest
+        original(self, lines)
+        largest = max(largest, len(self._held)) if not self._repeated else largest
+
+    monkeypatch.setattr(Distinct, "_add", add)
+    assert differs(b"\n".join(tokens(5000)), memory=TINY, step=100)
+    assert 1 < largest <= TINY // 100  # of lines that weigh more than a hundred bytes each
+
+
 def test_one_line_repeated_for_ever_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """What no dealing out can split: equal lines are found, and equal hashes are held in memory at last."""
     assert not differs(b"AAA\n" * 10_000, memory=1)

@@ -27,6 +27,7 @@ FAIL_POINTS = (
     "verify.after_read",
     "emit.before_write",
     "emit.after_links",
+    "emit.after_tidy",
     "emit.after_write",
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import wait
 from functools import cached_property
 from typing import Any, TypeVar
@@ -137,8 +137,12 @@ class Runtime:
             ConfigurationError: it is not configured.
         """
         if name not in self._providers:
-            self._providers[name] = discover()[name](self.settings.provider(name), self.ledger)
+            made = self._providers[name] = discover()[name](self.settings.provider(name), self.ledger)
+            made.files = self._stored
         return self._providers[name]
+
+    def _stored(self, uri: str) -> Iterator[bytes]:
+        return self.storage.chunks(uri)
 
     def close(self) -> None:
         """Close every connection to a provider, and end the loop."""

@@ -13,6 +13,9 @@
     ├── ArtifactError          a file is not what the provider promised
     │   ├── SizeMismatch
     │   ├── LineCountMismatch
+    │   ├── LineLengthMismatch
+    │   ├── DuplicateLine
+    │   ├── PackingMismatch
     │   └── DigestMismatch
     └── ProviderError          see `providers.errors`
 
@@ -88,6 +91,24 @@ class LineCountMismatch(ArtifactError):
     """The number of lines differs from the promised one."""
 
     what = "line count"
+
+
+class LineLengthMismatch(ArtifactError):
+    """A line is longer than any line of such a file."""
+
+    what = "lines of"
+
+
+class DuplicateLine(ArtifactError):
+    """Two lines are the same where all must differ."""
+
+    what = "lines"
+
+
+class PackingMismatch(ArtifactError):
+    """The file is not packed as was asked for, or cannot be unpacked."""
+
+    what = "packing"
 
 
 class DigestMismatch(ArtifactError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -130,11 +130,27 @@ class Words:
         return Verdict.RUNNING, False
 
 
+#: Reads a stored file from rest, given its address; raises `OSError`.
+Files = Callable[[str], Iterator[bytes]]
+
+
+def _no_files(uri: str) -> Iterator[bytes]:
+    raise FileNotFoundError(2, "no storage here")
+
+
 class Notes(Protocol):
-    """Notes that the workers of one provider share through the ledger (a session, say), and its clock."""
+    """Notes that the workers of one provider share through the ledger (a session, say), its clock and its jobs."""
 
     def now(self) -> float:
         """The time, in seconds since the epoch."""
+        ...
+
+    def get(self, job_id: str) -> Job:
+        """Read one job.
+
+        Raises:
+            JobNotFound: no job has this id.
+        """
         ...
 
     def recall(self, provider: str, name: str) -> str | None:
@@ -231,7 +247,11 @@ class Operation(ABC, Generic[RequestT]):
 
     @abstractmethod
     def intent(self, request: RequestT, job_id: str) -> dict[str, Any]:
-        """What is written to the ledger before the POST: enough to find the job again, nothing personal."""
+        """What is written to the ledger before the POST: enough to find the job again, nothing personal.
+
+        Raises:
+            InvalidJob: the request can never work, as the ledger shows.
+        """
 
     def again(self, request: RequestT, job: Job) -> dict[str, Any]:
         """The intent of a further attempt; `job.intent` is that of the one before, `in_doubt` if that one was sent."""
@@ -265,6 +285,17 @@ class Operation(ABC, Generic[RequestT]):
         """
         return False
 
+    async def tidy(self, job: Job) -> dict[str, Any]:
+        """Clean up at the provider: every file is stored and verified, the outcome is not told yet. May come again.
+
+        Returns:
+            What is to stand in the result beside what the provider said.
+
+        Raises:
+            ProviderError: not now; a job never fails for it.
+        """
+        return {}
+
     def download(self, job: Job, artifact: Artifact) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Stream one of the job's files."""
         raise NotImplementedError(f"{type(self).__name__} has no files")
@@ -285,6 +316,7 @@ class Provider(ABC):
     def __init__(self, settings: Any, notes: Notes) -> None:
         self.settings = settings
         self.notes = notes
+        self.files: Files = _no_files  #: reads what former jobs stored; the runtime gives it
         self.key = settings.api_key.get_secret_value().strip()  # a key read from a file ends in a newline
         self.http = ProviderClient(
             str(settings.base_url),

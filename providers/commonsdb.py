@@ -51,6 +51,9 @@ _TOO_OLD = 45.0
 #: A job that is processed must not expire for want of being shown: patience ends so long before its deadline, seconds.
 _LAST_LOOK = 30.0
 
+#: No time is later than this, milliseconds since the epoch (the year 5138): a number beyond it is rubbish.
+_FAR = 10**14
+
 #: The note in which the workers share what they learnt of the server's clock, in milliseconds.
 _SKEW = "clock-skew"
 
@@ -255,7 +258,7 @@ class Declare(Operation[DeclareRequest]):
         """Whether a processed declaration may still take its time to be shown."""
         now = self.provider.notes.now()
         changed = status.get("updatedAt")  # by the server's clock; an optional field
-        if isinstance(changed, int):
+        if isinstance(changed, int) and 0 < changed < _FAR:
             waited = self.provider.server_time() - changed / 1000
         else:
             waited = now - (job.submitted_at or 0.0)

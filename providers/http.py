@@ -229,6 +229,7 @@ class ProviderClient:
         json: Any = None,
         content: bytes | None = None,
         params: Any = None,
+        files: Any = None,
     ) -> AsyncIterator[httpx.Response]:
         """Send one request and wait for the head of its answer.
 
@@ -237,8 +238,10 @@ class ProviderClient:
         """
         try:
             request = self._client.build_request(
-                method, url, json=json, content=content, params=params, headers=headers
+                method, url, json=json, content=content, params=params, headers=headers, files=files
             )
+            if files is not None:
+                request.read()  # sent as one piece, as a JSON body is
         except (httpx.InvalidURL, ValueError, TypeError) as error:
             raise PermanentError(f"the request cannot be made ({type(error).__name__})") from None
         try:
@@ -261,6 +264,7 @@ class ProviderClient:
         json: Any = None,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        files: Mapping[str, tuple[str, bytes, str]] | None = None,
     ) -> Answer:
         """Make one call and read its answer.
 
@@ -270,13 +274,17 @@ class ProviderClient:
             json: the body, if any.
             params: the query, if any.
             headers: beside those of every call.
+            files: the parts of a multipart body, as (file name, content, content type), instead of `json`.
 
         Raises:
             ProviderError: the request could not be made, or no whole answer came. An answer with an error status is
                 an answer: `Answer.check` judges it.
         """
         sent = {**self._headers, **(headers or {})}
-        async with self._exchange(method, self.base_url + path, sent, json=json, params=params) as response:
+        if files is not None:  # its content type names the boundary, which is not known yet
+            sent = {name: value for name, value in sent.items() if name.lower() != "content-type"}
+        url = self.base_url + path
+        async with self._exchange(method, url, sent, json=json, params=params, files=files) as response:
             return Answer(response.status_code, response.headers, _without_keys(await _whole(response), sent))
 
     async def post_elsewhere(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:

@@ -7,45 +7,30 @@ strings and can exceed 64 bits. An `errors` member means failure whatever the HT
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, ClassVar, Literal
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
-from jobs.artifacts import Artifact
+from jobs.errors import InvalidJob, JobNotFound
 from jobs.record import Job
-from providers.base import (
-    Located,
-    Observation,
-    Operation,
-    Provider,
-    ProviderSettings,
-    Request,
-    Verdict,
-    Words,
-    id_text,
-)
-from providers.errors import (
-    BadAnswer,
-    Busy,
-    NotSent,
-    PermanentError,
-    ProviderError,
-    Refused,
-    TransientError,
-    Unauthorized,
-    scrub,
-)
-from providers.http import Answer, problem, retry_after, segment
+from jobs.states import JobState
+from providers.base import Notes, Probe, ProviderSettings, id_text
+from providers.errors import BadAnswer, NotSent, ProviderError, Refused
+from providers.http import segment
+from providers.token_alphabets import Alphabets
+from providers.token_documents import MEDIA_TYPE, part, whole
+from providers.token_lines import SNAPSHOT, Line
+from providers.token_probe import probe
+from providers.token_requests import ContinueRequest, ProduceRequest, common, order
+from providers.token_sessions import Parts, SessionProvider, not_sent
 
-#: Contract 7. No word of failure is documented; a dismantled line can never bring its files.
-WORDS = Words(succeeded=("ended", "finished", "analyzed"), failed=("deleted",), running=("requested", "started"))
+__all__ = ["PROVIDER", "Continue", "ContinueRequest", "Produce", "ProduceRequest", "UniqueTokens"]
 
-MEDIA_TYPE = "application/vnd.api+json"
-
-#: A file that begins like a JSON object is read so far, in bytes, to see whether it is an error document.
-ERROR_DOCUMENT = 64 * 1024
+#: A snapshot is compact (contract 6.7); a longer one is not sent, bytes.
+MAX_SNAPSHOT = 64 * 1024 * 1024
 
 
 class UniqueTokensSettings(ProviderSettings):
@@ -55,60 +40,32 @@ class UniqueTokensSettings(ProviderSettings):
     poll_at: Literal["milestone", "current"] = Field(
         "milestone", description="ask /ended and /finished as the seed page does, or for the current state"
     )
+    check_capacity: bool = Field(True, description="ask what an alphabet can give before anything is paid")
+    oversize: Literal["refuse", "send"] = Field(
+        "refuse", description="more than one part can deliver: refuse it unpaid, or send it and take what comes"
+    )
+    alphabet_names: Literal["marked", "own"] = Field(
+        "marked", description="name of a caller's own alphabet: with a mark of its characters, or as given"
+    )
+    hashes_of: Literal["plain", "gz"] = Field(
+        "plain", description="filehashes.data is that of the plain or the gz file"
+    )
+    dismantle: bool = Field(True, description="delete a line once its files are stored and verified")
 
 
-class Payment(Request):
-    """A confirmed payment (contract 5)."""
-
-    id: str = Field(min_length=1, description="transaction id")
-    ident: str = Field(min_length=1, description="payment intent")
-
-
-class ProduceRequest(Request):
-    """The keyword arguments of `settle.unique_tokens.produce` (contract 6.1)."""
-
-    alphabet: str = Field(min_length=1, max_length=100, description="name of a preset or custom alphabet")
-    digits: int = Field(ge=3, le=100, description="characters of each token")
-    size: int = Field(ge=1000, le=100_000, description="number of tokens")
-    payment: Payment
-    seed: str | None = Field(None, min_length=1, description="enters the hashes of the files; recommended")
-    snapshot: bool = Field(False, description="also fetch the snapshot from which a next part can be produced")
+def _receipt(body: Mapping[str, Any], session: str) -> dict[str, Any]:
+    line = id_text(part(body, "data").get("id"))
+    if line is None:
+        raise BadAnswer("the answer names no data.id")
+    return {"remote_id": line, "session": session}
 
 
-def _check(answer: Answer) -> dict[str, Any]:
-    """The document, unless it is an error document. The code in `errors` may be the only true one (contract 8).
-
-    Raises:
-        ProviderError: as `Answer.check`.
-    """
-    try:
-        body = answer.object()
-    except BadAnswer:
-        answer.check()
-        raise
-    errors = body.get("errors")
-    if not errors:
-        answer.check()
-        return body
-    first = errors[0] if isinstance(errors, list) and isinstance(errors[0], dict) else {}
-    said = _whole(first.get("status"))
-    status = said if said is not None and 400 <= said < 600 else answer.status
-    source = first.get("source")
-    parameter = source.get("parameter") if isinstance(source, dict) else None
-    words = [scrub(first[name], limit=100) for name in ("title", "detail") if isinstance(first.get(name), str)]
-    reason = f"{status}: {'; '.join(words)}" + (f" (parameter: {scrub(parameter, limit=40)})" if parameter else "")
-    raise problem(status, reason, wait=retry_after(answer.headers))
+def _level(intent: Mapping[str, Any]) -> dict[str, str] | None:
+    """The query of an order: the level of the analysis, which is the service's own default if it is none."""
+    return {"analysis": intent["analysis"]} if intent["analysis"] != "none" else None
 
 
-def _part(body: Mapping[str, Any], *path: str) -> dict[str, Any]:
-    """An object inside a document; an empty one if it is not there."""
-    value: Any = body
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}
-
-
-class Produce(Operation[ProduceRequest]):
+class Produce(Line[ProduceRequest]):
     """Produce tokens: start a production line once, poll it, fetch its files."""
 
     name = "produce"
@@ -117,235 +74,165 @@ class Produce(Operation[ProduceRequest]):
     def intent(self, request: ProduceRequest, job_id: str) -> dict[str, Any]:
         """The payment intent, by which a lost line is found, and what was asked for."""
         return {
-            "ident": request.payment.ident,
-            "alphabet": request.alphabet,
+            **common(request),
+            "alphabet": self.provider.alphabets.name(request),
             "digits": request.digits,
-            "size": request.size,
-            "snapshot": request.snapshot,
         }
 
     async def submit(self, request: ProduceRequest, intent: Mapping[str, Any]) -> dict[str, Any]:
-        """`POST /api/tokens`: a paid job; production starts at once."""
-        payment = {"type": "transaction", "id": request.payment.id, "ident": request.payment.ident}
-        body: dict[str, Any] = {
-            "data": {
-                "type": "tokens",
-                "attributes": {
-                    "alphabet": request.alphabet,
-                    "digits": str(request.digits),
-                    "size": str(request.size),
-                },
-                "relationships": {"payment": {"data": payment}},
-            }
+        """`POST /api/tokens`: a paid job; production starts at once. What is asked before it costs nothing."""
+        try:
+            within = await self.prepare(request)
+        except ProviderError as error:
+            raise not_sent(error, "the session or the alphabet could not be made ready") from None
+        body, session = await self.provider.exchange(
+            "POST",
+            "/api/tokens",
+            json=order(request, intent["alphabet"], request.digits),
+            params=_level(intent),
+            within=within,
+        )
+        return _receipt(body, session)
+
+    async def prepare(self, request: ProduceRequest) -> str:
+        """Have the alphabet in the session, with room for the order; returns the session's fingerprint.
+
+        Raises:
+            Refused: it cannot give so many tokens.
+            ProviderError: it could not be asked.
+        """
+        (available, reachable), within = await self.provider.alphabets.capacity(request)
+        if self.provider.settings.oversize == "refuse":
+            for most, what in ((available, "the alphabet can give at all"), (reachable, "one part can deliver")):
+                if most is not None and request.size > most:
+                    raise Refused(
+                        f"size: more than the {most} tokens of {request.digits} digits that {what}", status=402
+                    )
+        return str(within)
+
+
+class Continue(Line[ContinueRequest]):
+    """Produce the next part of a line from the snapshot that a former job stored (contract 6.2)."""
+
+    name = "continue"
+    request = ContinueRequest
+
+    def intent(self, request: ContinueRequest, job_id: str) -> dict[str, Any]:
+        """As that of the first part, and where the snapshot lies.
+
+        Raises:
+            InvalidJob: the former job cannot be continued so.
+        """
+        former = self._former(request.former)
+        blob = next((artifact for artifact in former.artifacts if artifact.name == SNAPSHOT), None)
+        if blob is None or not blob.uri:
+            raise InvalidJob("former: this job stored no snapshot: its line is used up, or it was not asked for one")
+        reachable = whole((former.result or {}).get("reachable"))
+        if self.provider.settings.oversize == "refuse" and reachable is not None and request.size > reachable:
+            raise InvalidJob(f"size: more than the {reachable} tokens that the next part can deliver")
+        try:
+            self._read_blob(blob.uri, blob.stored_sha256)
+        except OSError:
+            pass  # it is read again when it is sent, and waited for
+        except ValueError:
+            raise InvalidJob("former: its stored snapshot was changed or replaced since; restore the file") from None
+        self._reserve(request, job_id)
+        before = former.intent or {}
+        return {
+            **common(request),
+            "alphabet": before["alphabet"],
+            "digits": before["digits"],
+            "former": request.former,
+            "line": (former.receipt or {})["remote_id"],
+            "blob": blob.uri,
+            "blob_sha256": blob.stored_sha256,
         }
-        if request.seed:
-            body["meta"] = {"seed": request.seed}
+
+    def _former(self, job_id: str) -> Job:
+        try:
+            former: Job = self.provider.notes.get(job_id)
+        except JobNotFound:
+            raise InvalidJob("former: there is no such job, or it is past its retention") from None
+        if former.provider != self.provider.name:
+            raise InvalidJob("former: this is not a job of unique_tokens")
+        if former.state is not JobState.SUCCEEDED:
+            raise InvalidJob(f"former: this job has not succeeded ({former.state}); trigger this one when it has")
+        return former
+
+    def _reserve(self, request: ContinueRequest, job_id: str) -> None:
+        """One job continues another: the same snapshot restored twice would give the same tokens twice (6.7)."""
+        notes, name, note = self.provider.notes, self.provider.name, f"continued:{request.former}"
+        held = notes.remember(name, note, job_id)
+        if held == job_id or request.again:
+            return
+        try:
+            other: Job | None = notes.get(held)
+        except JobNotFound:
+            other = None
+        if other is not None and _never_arrived(other):
+            notes.forget(name, note, held)
+            held = notes.remember(name, note, job_id)
+        if held != job_id:
+            raise InvalidJob(
+                f"former: {held} continues this job already: continue that one. With `again` it is done all the same, "
+                "and both may give the same tokens"
+            )
+
+    def _read_blob(self, uri: str, sha256: str | None) -> bytes:
+        """The stored snapshot.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is not what was stored.
+        """
+        blob = bytearray()
+        for chunk in self.provider.files(uri):
+            blob += chunk
+            if len(blob) > MAX_SNAPSHOT:
+                raise ValueError("too long")
+        if hashlib.sha256(blob).hexdigest() != sha256:
+            raise ValueError("changed")
+        return bytes(blob)
+
+    async def submit(self, request: ContinueRequest, intent: Mapping[str, Any]) -> dict[str, Any]:
+        """`POST /api/tokens/{id}`, multipart: restores the line and produces its next part; paid like the first."""
+        try:
+            blob = await asyncio.to_thread(self._read_blob, intent["blob"], intent["blob_sha256"])
+        except (OSError, ValueError) as error:
+            raise NotSent(f"the stored snapshot cannot be read ({getattr(error, 'strerror', None) or error})") from None
         try:
             await self.provider.session()
-        except TransientError as error:  # whatever became of the session, the order itself never left
-            if error.may_have_arrived:
-                raise NotSent(f"no session could be opened ({error})", retry_after=error.retry_after) from None
-            raise
-        line = id_text(_part(await self.provider.call("POST", "/api/tokens", json=body), "data").get("id"))
-        if line is None:
-            raise BadAnswer("the answer names no data.id")
-        return {"remote_id": line}
-
-    async def locate(self, request: ProduceRequest, intent: Mapping[str, Any]) -> Located:
-        """Look for a line with our payment intent among those of the session (contract 9)."""
-        lines = (await self.provider.call("GET", "/api/tokens")).get("data")
-        for line in lines if isinstance(lines, list) else []:
-            attributes = _part(line, "attributes")
-            if (
-                _part(line, "relationships", "payment", "data").get("ident") == intent["ident"]
-                and attributes.get("alphabet") == intent["alphabet"]
-                and str(attributes.get("digits")) == str(intent["digits"])
-                and (found := id_text(line.get("id"))) is not None
-            ):
-                return Located(receipt={"remote_id": found})
-        return Located()  # the session may not be the one it was sent in, so this proves nothing
-
-    async def cancel(self, job: Job) -> bool:
-        """Dismantle the line: allowed at any time, and irreversible (contract 6.9)."""
-        await self.provider.call("DELETE", f"/api/tokens/{segment((job.receipt or {})['remote_id'])}")
-        return True
-
-    async def observe(self, job: Job) -> Observation:
-        """The line's record at the milestone we wait for; before it, whatever the service answers (contract 6.4)."""
-        path = f"/api/tokens/{segment((job.receipt or {})['remote_id'])}"
-        snapshot = bool((job.intent or {}).get("snapshot"))
-        if self.provider.settings.poll_at == "milestone":
-            try:
-                body = await self.provider.call("GET", f"{path}/{'finished' if snapshot else 'ended'}")
-            except PermanentError:  # before the milestone an error is as likely as a record (contract 10.3)
-                body = await self.provider.call("GET", path)
-        else:
-            body = await self.provider.call("GET", path)
-        return self._read(body, job, snapshot=snapshot)
-
-    def _read(self, body: Mapping[str, Any], job: Job, *, snapshot: bool) -> Observation:
-        attributes, links = _part(body, "data", "attributes"), _part(body, "links")
-        word, progress = attributes.get("status"), attributes.get("progress")
-        verdict, known = WORDS.verdict(word)
-        message = "the line was dismantled" if verdict is Verdict.FAILED else None
-        # A missing link means "not available yet", but a used-up line never gets a snapshot (contract 11).
-        partial = attributes.get("partial")
-        to_come = snapshot and (partial is True or (partial is not False and word == "ended"))
-        if verdict is Verdict.SUCCEEDED and not (_link(links, "data") and (_link(links, "snapshot") or not to_come)):
-            verdict = Verdict.RUNNING
-        files: list[Artifact] = []
-        result: dict[str, Any] = {}
-        if verdict is Verdict.SUCCEEDED:
-            intent, size = job.intent or {}, _whole(attributes.get("size"))
-            files.append(self._file("data", body, lines=size))
-            if snapshot and _link(links, "snapshot"):
-                files.append(self._file("snapshot", body, lines=None))
-            result = {
-                "size": size,
-                "scaled_down": size is not None and size < int(intent["size"]),
-                "digits": int(intent["digits"]),
-                "alphabet": intent["alphabet"],
-                "partial": partial is True,
-                "available": id_text(attributes.get("available")),  # a string: it can exceed 64 bits by far
-            }
-        return Observation(
-            verdict,
-            word=word if isinstance(word, str) else None,
-            known=known,
-            progress=progress if type(progress) is int and 0 <= progress <= 100 else None,
-            message=message,
-            result=result,
-            artifacts=tuple(files),
-        )
-
-    @staticmethod
-    def _file(key: str, body: Mapping[str, Any], *, lines: int | None) -> Artifact:
-        attributes = _part(body, "data", "attributes")
-        digest = _part(attributes, "filehashes").get(key)
-        seed = _part(body, "meta").get("seed")
-        return Artifact(
-            name="tokens.txt" if key == "data" else f"{key}.blob",
-            link=str(_part(body, "links")[key]),
-            size=_whole(_part(attributes, "filesizes").get(key)),
-            lines=lines,
-            sha256=digest if isinstance(digest, str) and digest else None,
-            seed=seed if isinstance(seed, str) else None,
-        )
-
-    @asynccontextmanager
-    async def download(self, job: Job, artifact: Artifact) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Stream a file. Its content type says JSON whatever it holds (contract 1), so only the content tells."""
-        session = await self.provider.session()
-        async with AsyncExitStack() as stack:
-            opened = self.provider.http.download(artifact.link or "", headers={"Session-Key": session})
-            try:
-                chunks = await stack.enter_async_context(opened)
-                head, whole = await _head(chunks)
-                if whole:
-                    _no_errors(head)
-            except Unauthorized as refused:
-                raise await self.provider.refusal(session, refused) from None
-            yield _joined(head, chunks)
+        except ProviderError as error:
+            raise not_sent(error, "no session could be opened") from None
+        info = json.dumps(order(request, intent["alphabet"], int(intent["digits"]))).encode()
+        files: Parts = {
+            "info.json": ("info.json", info, MEDIA_TYPE),
+            "snapshot.blob": ("snapshot.blob", blob, "application/octet-stream"),
+        }
+        path = f"/api/tokens/{segment(intent['line'])}"
+        body, session = await self.provider.exchange("POST", path, params=_level(intent), files=files)
+        return _receipt(body, session)
 
 
-async def _head(chunks: AsyncIterator[bytes]) -> tuple[bytes, bool]:
-    """The begin of a file; all of it, and true, if it is small and begins like a JSON object."""
-    head = b""
-    async for chunk in chunks:
-        head += chunk
-        if not head.lstrip().startswith(b"{") or len(head) > ERROR_DOCUMENT:
-            return head, False
-    return head, True
+def _never_arrived(job: Job) -> bool:
+    """Whether a job that ended was certainly never ordered."""
+    refused = job.failure is not None and job.failure.kind in ("invalid", "not_configured", "refused")
+    return job.finished and job.receipt is None and (refused or job.intent is None)
 
 
-async def _joined(head: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if head:
-        yield head
-    async for chunk in chunks:
-        yield chunk
-
-
-def _no_errors(content: bytes) -> None:
-    """Refuse a "file" that is an error document, whatever its HTTP code was (contract 8)."""
-    with suppress(BadAnswer):
-        _check(Answer(200, {}, content))
-
-
-def _link(links: Mapping[str, Any], key: str) -> str | None:
-    link = links.get(key)
-    return link if isinstance(link, str) and link else None
-
-
-def _whole(value: Any) -> int | None:
-    """A whole number that may come as a string of any length."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 4000:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-class UniqueTokens(Provider):
+class UniqueTokens(SessionProvider):
     """The Unique Tokens API."""
 
-    name: ClassVar[str] = "unique_tokens"
     settings_type = UniqueTokensSettings
-    operations = (Produce,)
+    operations = (Produce, Continue)
 
-    def __init__(self, settings: UniqueTokensSettings, notes: Any) -> None:
+    def __init__(self, settings: UniqueTokensSettings, notes: Notes) -> None:
         super().__init__(settings, notes)
-        self._opening = asyncio.Lock()
+        self.alphabets = Alphabets(self, mark=settings.alphabet_names == "marked", ask=settings.check_capacity)
 
-    def headers(self) -> dict[str, str]:
-        """Both media types, also on calls without a body (contract 1). The keys differ per call."""
-        return {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
-
-    async def session(self) -> str:
-        """The Session-Key that all workers share; opens a session if there is none.
-
-        Raises:
-            ProviderError: none could be opened; `Unauthorized` if the Api-Key is not accepted.
-        """
-        async with self._opening:  # a bundle of jobs opens one session, not one each
-            held = self.notes.recall(self.name, "session")
-            if held:
-                return held
-            body = {"data": {"type": "session", "attributes": {}}}
-            opened = _check(await self.http.call("POST", "/api/sessions", json=body, headers={"Api-Key": self.key}))
-            ours = id_text(_part(opened, "data").get("id"))
-            if ours is None:
-                raise BadAnswer("the answer names no session")
-            session = self.notes.remember(self.name, "session", ours)
-        if session != ours:  # another worker was quicker
-            keys = {"Api-Key": self.key, "Session-Key": ours}
-            with suppress(ProviderError):
-                await self.http.call("DELETE", f"/api/sessions/{segment(ours)}", headers=keys)
-        return session
-
-    async def call(self, method: str, path: str, *, json: Any = None) -> dict[str, Any]:
-        """Make one call within the session, and judge its answer.
-
-        Raises:
-            Busy: the session is not accepted any more; the next try opens another.
-            ProviderError: as `ProviderClient.call` and `Answer.check`.
-        """
-        session = await self.session()
-        try:
-            return _check(await self.http.call(method, path, json=json, headers={"Session-Key": session}))
-        except Unauthorized as refused:
-            raise await self.refusal(session, refused, reading=method == "GET") from None
-
-    async def refusal(self, session: str, refused: Unauthorized, *, reading: bool = True) -> ProviderError:
-        """What a 401 or 403 within a session means: the codes for a strange line and a dead session may be the same.
-
-        The lines belong to their session, so it is given up only if its own list is refused as well.
-        """
-        try:
-            _check(await self.http.call("GET", "/api/tokens", headers={"Session-Key": session}))
-        except Unauthorized:
-            self.notes.forget(self.name, "session", session)
-            return Busy(f"the session is not accepted any more ({refused})", retry_after=1.0)
-        except ProviderError as error:
-            return Busy(f"{refused}; whether the session is alive could not be asked ({error})")
-        return Refused(str(refused), status=403) if reading else refused
+    async def probe(self) -> list[Probe]:
+        """Ask what changes nothing, and tell which assumption holds (contract 10)."""
+        return await probe(self)
 
 
 PROVIDER = UniqueTokens

@@ -59,6 +59,7 @@ class Line(Job):
     analysis: str
     world: World
     deleted_at: float | None = None
+    before: "Line | None" = None  # the part that had the same id
 
     @property
     def _switches(self) -> UniqueTokensSwitches:
@@ -129,7 +130,10 @@ class Line(Job):
 
     def data(self) -> bytes:
         """Give the data file."""
-        return token_files.part_text(self.file_seed, self.alphabet.chars, self.digits, self.offset, self.size)
+        data = token_files.part_text(self.file_seed, self.alphabet.chars, self.digits, self.offset, self.size)
+        if self._switches.repeat_token:
+            return data[: data.rindex(b"\n") + 1] + data[: data.index(b"\n")]
+        return data
 
     @cached_property
     def snapshot(self) -> bytes:
@@ -191,7 +195,7 @@ class Line(Job):
 
     @property
     def _rule(self) -> str:
-        return f"{self._switches.digest_rule}{self._switches.hash_gzip}"
+        return f"{self._switches.digest_rule}{self._switches.hash_gzip}{self._switches.repeat_token}"
 
     def is_prepared(self, status: str) -> bool:
         """Tell whether a description at `status` needs no file to be made or hashed any more."""

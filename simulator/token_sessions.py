@@ -206,6 +206,8 @@ class TokensBase(Service):
             return self.bad_value(exchange, "Name not usable.", "id")
         if not isinstance(chars, str) or len(chars) < 2 or len(set(chars)) != len(chars) or "\n" in chars:
             return self.bad_value(exchange, "Characters must be at least two, and different.", "chars")
+        if name in session.alphabets and self.world.switches.unique_tokens.same_alphabet == "refused":
+            return self.bad_value(exchange, "Name in use.", "id")
         alphabet = session.alphabets[name] = Alphabet(name, chars, custom=True)
         return self.ok(201, {"links": {"self": "/api/alphabets"}, "data": alphabet.resource()})
 

@@ -186,6 +186,7 @@ class UniqueTokens(TokensBase):
             payment=order.payment,
             analysis="metrics" if exchange.request.query.get("analysis") == "metrics" else "none",
             world=self.world,
+            before=self._lines.get(line_id),
         )
         self._payments.add(ident)
         self._lines[line_id] = session.lines[line_id] = line
@@ -245,6 +246,8 @@ class UniqueTokens(TokensBase):
             exchange.now = self.world.clock.now()
         if line.reached(milestone, exchange.now):
             made = self._document(exchange, line, milestone)
+        elif self.world.switches.unique_tokens.frozen_parts and line.before and line.before.has_files(milestone):
+            made = self._document(exchange, line.before, milestone)
         elif early == "errors":
             code = self.world.switches.unique_tokens.early_download_code
             return self.refusal(exchange, code, "Milestone not reached", f"Not yet {milestone}.", "id")

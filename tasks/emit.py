@@ -1,9 +1,10 @@
-"""The emit stage: what follows the job is started, then its outcome goes to result backend, ledger and event stream in
-one write. A crash in between only means that the same is started again, which is harmless.
+"""The emit stage: the provider is tidied up, what follows the job is started, then its outcome goes to result backend,
+ledger and event stream in one write. A crash in between only means that the same is done again, which is harmless.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from celery import Celery, Task, shared_task
@@ -17,6 +18,7 @@ from jobs.states import JobState
 from tasks.announce import Announcer
 from tasks.links import follow
 from tasks.stage import begin, break_chain, conclude
+from tasks.tidy import tidy
 
 
 @shared_task(name="settle.emit", bind=True, ignore_result=True)
@@ -25,7 +27,9 @@ def emit(self: Task, job_id: str, seq: int | None = None) -> str:
     run, announcer = runtime(), Announcer.of(self)
     for job in begin(run, announcer, [job_id], [seq] if seq is not None else None, (JobState.EMITTING,)):
         reach(run.settings, "emit.before_write")
-        move = _finish(run, announcer, self.app, job)
+        added = run.loop.run(tidy(run, job))
+        reach(run.settings, "emit.after_tidy")
+        move = _later(run, job) if added is None else _finish(run, announcer, self.app, job, added)
         reach(run.settings, "emit.after_links")
         conclude(run, [move], announcer)
         reach(run.settings, "emit.after_write")
@@ -34,13 +38,22 @@ def emit(self: Task, job_id: str, seq: int | None = None) -> str:
     return "nothing to do"
 
 
-def _finish(run: Runtime, announcer: Announcer, app: Celery, job: Job) -> Move:
-    """The move of a job whose links are started; one whose links wait for the broker stays."""
+def _later(run: Runtime, job: Job, failure: Failure | None = None) -> Move:
+    now, attempts = run.clock.now(), job.attempts + 1
+    return job.stay(now=now, due_at=now + backoff(attempts), failure=failure, attempts=attempts)
+
+
+def _finish(run: Runtime, announcer: Announcer, app: Celery, job: Job, added: Mapping[str, Any]) -> Move:
+    """The move of a job whose links are started; one whose links wait for the broker stays.
+
+    Links are not fed from what tidying up added: it may differ when both are done again.
+    """
     try:
         done = follow(run, announcer, app, job)
     except OperationalError as error:
-        now, attempts = run.clock.now(), job.attempts + 1
-        failure = Failure("broker", f"what follows waits: the broker does not answer ({type(error).__name__})")
-        return job.stay(now=now, due_at=now + backoff(attempts), failure=failure, attempts=attempts)
+        said = f"what follows waits: the broker does not answer ({type(error).__name__})"
+        return _later(run, job, Failure("broker", said))
     changes: dict[str, Any] = {"next": done.next, "sent": done.sent, "then": done.left, "failure": done.failure}
+    if added:
+        changes["result"] = {**(job.result or {}), **added}
     return job.to(JobState.SUCCEEDED, now=run.clock.now(), attempts=0, **changes)

@@ -83,8 +83,8 @@ async def _fetch_one(run: Runtime, job: Job, artifact: Artifact) -> Artifact:
         async with operation.download(job, artifact) as chunks:
             async for chunk in chunks:
                 inspector.update(chunk)
-                if inspector.size > limit:
-                    raise SizeMismatch(artifact.name, f"at most {limit} bytes", f"at least {inspector.size}")
+                if (size := max(inspector.size, inspector.content_size)) > limit:
+                    raise SizeMismatch(artifact.name, f"at most {limit} bytes", f"at least {size}")
                 out.write(chunk)
                 reach(run.settings, "fetch.midway")
         rule = inspector.matching_rule()
@@ -94,6 +94,7 @@ async def _fetch_one(run: Runtime, job: Job, artifact: Artifact) -> Artifact:
         stored_size=inspector.size,
         stored_sha256=inspector.sha256,
         rule=rule,
+        digest_of=inspector.digest_of,
     )
 
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
-from jobs.errors import ConfigurationError
+from jobs.errors import ConfigurationError, InvalidJob
 from jobs.policy import RETRY_AFTER_CAP, backoff, countdown
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
@@ -89,6 +89,9 @@ def _ready(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[Job]:
             continue
         except ValidationError as error:  # accepted by another version of this application
             moves.append(fail(job, now, "invalid", problems(error)))
+            continue
+        except InvalidJob as error:
+            moves.append(fail(job, now, "invalid", str(error), "correct the fields and trigger it under a new id"))
             continue
         moves.append(job.to(JobState.SUBMITTING, now=now, due_at=now + run.settings.lease, intent=intent))
     return [job for job in conclude(run, moves, announcer) if job.state is JobState.SUBMITTING]

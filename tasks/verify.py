@@ -1,7 +1,8 @@
-"""The verify stage: read every stored file again from rest, and compare its SHA-256 with the promised one."""
+"""The verify stage: read every stored file again from rest, and compare it with what was promised of it."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 from celery import Task, shared_task
@@ -9,7 +10,8 @@ from celery import Task, shared_task
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.artifacts import Artifact, Inspector, Verification
-from jobs.errors import ArtifactError, DigestMismatch
+from jobs.distinct import Distinct
+from jobs.errors import ArtifactError, DigestMismatch, DuplicateLine
 from jobs.policy import backoff
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState
@@ -35,6 +37,9 @@ def verify(self: Task, job_id: str, seq: int | None = None) -> str:
 def _verify(run: Runtime, job: Job) -> Move:
     try:
         found = tuple(_check(run, job, artifact) for artifact in job.artifacts)
+    except DuplicateLine as error:  # the file is as it was fetched: it was made so
+        remedy = "take it up with the provider, with the job's remote id; the file is kept where it is stored"
+        return fail(job, run.clock.now(), "duplicate_line", str(error), remedy)
     except ArtifactError as error:
         remedy = "the stored file changed after it was fetched: check the storage, then trigger the job again"
         return fail(job, run.clock.now(), "spoilt_at_rest", str(error), remedy)
@@ -56,16 +61,27 @@ def _check(run: Runtime, job: Job, artifact: Artifact) -> Artifact:
         ArtifactError: it is not what was promised, or not what was stored.
         OSError: it cannot be read.
     """
-    inspector = Inspector(artifact)
     renewed = run.clock.now()
-    for chunk in run.storage.chunks(artifact.uri or ""):
-        inspector.update(chunk)
+
+    def beat() -> None:
+        nonlocal renewed
         if run.clock.now() - renewed > run.settings.lease / 3:
             run.ledger.renew(job, run.settings.lease)
             renewed = run.clock.now()
-    if inspector.sha256 != artifact.stored_sha256:
-        raise DigestMismatch(artifact.name, artifact.stored_sha256, inspector.sha256)
-    rule = inspector.matching_rule()
+
+    with ExitStack() as exits:
+        lines: Distinct | None = None
+        if artifact.distinct:
+            lines = exits.enter_context(Distinct(artifact.name, memory=run.settings.distinct_memory, beat=beat))
+        inspector = Inspector(artifact, lines.update if lines else None)
+        for chunk in run.storage.chunks(artifact.uri or ""):
+            inspector.update(chunk)
+            beat()
+        if inspector.sha256 != artifact.stored_sha256:
+            raise DigestMismatch(artifact.name, artifact.stored_sha256, inspector.sha256)
+        rule = inspector.matching_rule()
+        if lines:
+            lines.finish()
     return replace(
         artifact, rule=rule, verification=Verification.VERIFIED if rule is not None else Verification.UNVERIFIED
     )

@@ -35,6 +35,9 @@ class UniqueTokensSwitches(Switches):
     deleted_line: Literal["gone", "record"] = Field(
         "gone", description="10.7: GET of a deleted line: unknown id, or the record with status deleted"
     )
+    same_alphabet: Literal["accepted", "refused"] = Field(
+        "accepted", description="4: an alphabet under a name that the session has already (bad_value_code when refused)"
+    )
     session_code: Literal[401, 403] = Field(403, description="10.8: missing, unknown or revoked Session-Key")
     foreign_session: Literal["unknown", "served"] = Field(
         "unknown", description="10.8: a line of another session of the same customer: unknown id, or served"
@@ -80,6 +83,10 @@ class UniqueTokensSwitches(Switches):
         description="10.17: simulated seconds from finished until the service dismantles a line; None: never",
     )
     second_part_new_id: bool = Field(False, description="10.15: the next part gets a new id")
+    frozen_parts: bool = Field(
+        False, description="10.15: until a part reaches a milestone, that of the part before is served under its id"
+    )
+    repeat_token: bool = Field(False, description="6.6: a defect: the last token of a data file is its first once more")
     check_media_type: bool = Field(False, description="10.6: a POST with another Content-Type is refused (415)")
     max_lines: int | None = Field(None, ge=1, description="10.19: parallel lines of a session; None: no limit")
     list_carries_links: bool = Field(False, description="6.5: the elements of the list carry meta and links")

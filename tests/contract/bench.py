@@ -55,6 +55,9 @@ CERTIFY = Way("myipr", "certify", "create", "get_version", "Harbour", ("certific
 PRODUCE = Way("unique_tokens", "produce", "post_tokens", "get_milestone", samples.payment()["ident"], ("tokens.txt",))
 CONVERT = Way("lettrlabs", "convert", "create_conversions", "conversion_status", "SO-1")
 DELETE = Way("lettrlabs", "delete", "delete_conversion", "conversion_status", "SO-0")
+
+#: What a scripted server says of an alphabet: room for every order.
+CAPACITY = {"data": {"type": "alphabet", "attributes": {"available": "281474976710656", "reachable": "87381"}}}
 WAYS = (DECLARE, CERTIFY, PRODUCE, CONVERT, DELETE)
 
 

@@ -13,7 +13,7 @@ from providers.base import ProviderSettings
 from providers.commonsdb import DeclareRequest
 from providers.lettrlabs import ConvertRequest, DeleteRequest
 from providers.myipr import CertifyRequest
-from providers.unique_tokens import ProduceRequest
+from providers.unique_tokens import ContinueRequest, ProduceRequest
 from simulator import samples
 from tasks.intake import problems, validate
 
@@ -32,6 +32,8 @@ PRODUCE = {
     "seed": None,
     "snapshot": False,
 }
+OWN = {**PRODUCE, "alphabet": "mine", "chars": "ABC", "digits": 7}
+NEXT = {"former": "order-1", "size": 2000, "payment": PRODUCE["payment"]}
 CONVERT = {"conversions": [samples.conversion("SO-1"), samples.conversion("SO-2")]}
 DELETE = {"id": 7}
 
@@ -174,6 +176,29 @@ CASES: list[tuple[type[Any], dict[str, Any], tuple[Any, ...], Any, str]] = [
     (ProduceRequest, PRODUCE, ("payment", "type"), SECRET, "payment.type"),
     (ProduceRequest, PRODUCE, ("seed",), "", "seed"),
     (ProduceRequest, PRODUCE, ("snapshot",), SECRET, "snapshot"),
+    (ProduceRequest, PRODUCE, ("format",), SECRET, "format"),
+    (ProduceRequest, PRODUCE, ("analysis",), SECRET, "analysis"),
+    (ProduceRequest, {**PRODUCE, "alphabet": "DICE", "digits": 4}, ("size",), 1297, "size"),
+    (ProduceRequest, OWN, ("size",), 2188, "size"),
+    (ProduceRequest, OWN, ("alphabet",), "BASE62", "alphabet"),
+    (ProduceRequest, OWN, ("alphabet",), f"{SECRET}!", "alphabet"),
+    (ProduceRequest, OWN, ("alphabet",), "x" * 91, "alphabet"),
+    (ProduceRequest, OWN, ("alphabet",), "mine\n", "alphabet"),
+    (ProduceRequest, OWN, ("chars",), "A", "chars"),
+    (ProduceRequest, OWN, ("chars",), "ABCA", "chars"),
+    (ProduceRequest, OWN, ("chars",), f"{SECRET}\n", "chars"),
+    (ProduceRequest, OWN, ("chars",), "AB\u2028", "chars"),
+    (ProduceRequest, OWN, ("chars",), "AB\x7f", "chars"),
+    (ProduceRequest, OWN, ("chars",), "AB\ud800", "chars"),
+    (ProduceRequest, OWN, ("chars",), ["A", "B"], "chars"),
+    (ContinueRequest, NEXT, ("former",), ..., "former"),
+    (ContinueRequest, NEXT, ("former",), "", "former"),
+    (ContinueRequest, NEXT, ("former",), 7, "former"),
+    (ContinueRequest, NEXT, ("size",), 999, "size"),
+    (ContinueRequest, NEXT, ("size",), 100_001, "size"),
+    (ContinueRequest, NEXT, ("payment", "ident"), "", "payment.ident"),
+    (ContinueRequest, NEXT, ("alphabet",), SECRET, "alphabet"),
+    (ContinueRequest, NEXT, ("again",), SECRET, "again"),
     (ConvertRequest, CONVERT, ("conversions",), [], "conversions"),
     (ConvertRequest, CONVERT, ("conversions",), samples.conversion("SO-1"), "conversions"),
     (ConvertRequest, CONVERT, ("conversions", 1), SECRET, "conversions.1"),
@@ -262,6 +287,8 @@ def test_several_bad_fields_are_all_named() -> None:
         (CertifyRequest, STORED),
         (CertifyRequest, {"category": "Legal", "hash": "ab" * 32, "size_bytes": 1079}),
         (ProduceRequest, PRODUCE),
+        (ProduceRequest, OWN),
+        (ContinueRequest, NEXT),
         (ConvertRequest, CONVERT),
         (DeleteRequest, DELETE),
     ],

@@ -68,6 +68,9 @@ CASES = [
     Case("failure_word", "failed"),
     Case("analyzed", "instead"),
     Case("analyzed_path", False),
+    Case("same_alphabet", "refused"),
+    Case("frozen_parts", True),
+    Case("repeat_token", True),  # the verify stage finds it (acceptance/test_tokens); a journey only fetches
     Case("finish_seconds", 60),
     Case("data_content_length", True),
     Case("sessions_uuid", "session_key"),

@@ -28,12 +28,13 @@ from providers.errors import (
     Unavailable,
 )
 
-from .bench import PRODUCE, Bench, Trip, client, finished, go, job_of, until
+from .bench import CAPACITY, PRODUCE, Bench, Trip, client, finished, go, job_of, until
 from .server import Seen, http, scripted
 
 SEED = "5b8df35d-391c-49d1-9a86-991e2601f3e5"
 SESSION = "33305508-61c6-4750-a51b-dd68c80198de"
 LINE = "2eef4018-374d-4e86-acee-3c8d8caf9e35"
+FINGERPRINT = hashlib.sha256(SESSION.encode()).hexdigest()[:12]
 INTENT = {"ident": "pi_1", "alphabet": "UPPER_HEX", "digits": 12, "size": 2000, "snapshot": False}
 
 
@@ -70,7 +71,7 @@ def opening(answer: Callable[[Seen], Any]) -> Callable[[Seen], Any]:
     def reply(seen: Seen) -> Any:
         if seen.path == "/api/sessions":
             return http(201, {"data": {"type": "session", "id": SESSION}})
-        return answer(seen)
+        return http(200, CAPACITY) if seen.path.startswith("/api/alphabets/") else answer(seen)
 
     return reply
 
@@ -121,11 +122,15 @@ def test_the_order_writes_numbers_as_the_normal_examples_do() -> None:
             operation = provider.operation("produce")
             body = Bench.body(None, PRODUCE)  # type: ignore[arg-type]
             request = operation.request.model_validate(body)
-            assert await operation.submit(request, operation.intent(request, "order-1")) == {"remote_id": LINE}
+            assert await operation.submit(request, operation.intent(request, "order-1")) == {
+                "remote_id": LINE,
+                "session": FINGERPRINT,
+            }
             await operation.observe(job_of(PRODUCE, INTENT, {"remote_id": LINE}))
             return server.seen
 
-    session, order, look = go(check())
+    session, ask, order, look = go(check())
+    assert ask.path == "/api/alphabets/UPPER_HEX/12"
     sent = json.loads(order.body)
     assert sent["data"]["attributes"] == {"alphabet": "UPPER_HEX", "digits": "12", "size": "2000"}
     assert sent["data"]["relationships"]["payment"]["data"]["type"] == "transaction"
@@ -133,7 +138,7 @@ def test_the_order_writes_numbers_as_the_normal_examples_do() -> None:
     assert json.loads(session.body) == {"data": {"type": "session", "attributes": {}}}
     assert session.headers["api-key"] == "6f6b1d52-7c1a"
     assert "session-key" not in session.headers
-    for seen in (order, look):
+    for seen in (ask, order, look):
         assert seen.headers["session-key"] == SESSION
         assert "api-key" not in seen.headers
         assert seen.headers["accept"] == seen.headers["content-type"] == "application/vnd.api+json"
@@ -390,7 +395,7 @@ def test_a_number_beyond_all_numbers_is_no_status() -> None:
 @pytest.mark.parametrize("errors", [None, [], {}, ""], ids=str)
 def test_an_empty_errors_member_is_none(errors: object) -> None:
     """Nothing went wrong."""
-    assert go(ordered({**record("requested"), "errors": errors})) == {"remote_id": LINE}
+    assert go(ordered({**record("requested"), "errors": errors})) == {"remote_id": LINE, "session": FINGERPRINT}
 
 
 @pytest.mark.parametrize("error_http", ["true", "as_success"])
@@ -403,7 +408,8 @@ def test_a_refused_order_is_permanent(bench: Bench, error_http: str, change: dic
     bench.sim.set_switches("unique_tokens", error_http=error_http, oversize="refused")
 
     async def check() -> None:
-        async with bench.trip(PRODUCE, {**bench.body(PRODUCE), **change}) as trip:
+        unasked = {"check_capacity": False, "oversize": "send"}
+        async with bench.trip(PRODUCE, {**bench.body(PRODUCE), **change}, **unasked) as trip:
             with pytest.raises(Refused) as caught:
                 await trip.submit()
             assert caught.value.status == code
@@ -621,7 +627,7 @@ def test_a_size_may_have_been_scaled_down(bench: Bench, size: int, scaled: bool)
     body = {**bench.body(PRODUCE), "alphabet": "DICE", "digits": 20, "size": size}
 
     async def check() -> None:
-        async with bench.trip(PRODUCE, body) as trip:
+        async with bench.trip(PRODUCE, body, oversize="send") as trip:
             await trip.submit()
             last = finished(PRODUCE, await trip.watch())
             assert (last.result["size"], last.result["scaled_down"]) == (17476, scaled)

@@ -25,6 +25,7 @@ from providers.errors import (
 )
 
 from .bench import (
+    CAPACITY,
     CERTIFY,
     CONVERT,
     DECLARE,
@@ -149,6 +150,8 @@ def test_an_error_status_has_its_type(way: Way, status: int, error: type[Provide
         def reply(seen: Seen) -> bytes:
             if seen.path == "/api/sessions":
                 return OPENED
+            if seen.path.startswith("/api/alphabets/"):
+                return http(200, CAPACITY)
             return http(status, shown[-1], {"Location": "http://elsewhere.example/"})
 
         async with scripted(reply) as server, client(way.provider, server.url) as provider:

@@ -201,6 +201,58 @@ def test_the_next_part_continues_from_a_snapshot(sim: Running, tok: httpx.Client
     assert attributes["checksum"] == "0" * 21
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_the_milestones_of_the_part_before_may_be_served(
+    sim: Running, tok: httpx.Client, clock: ManualClock, frozen: bool
+) -> None:
+    """Under the same id, until the new part reaches its own; the payment tells whose record it is."""
+    sim.set_switches("unique_tokens", frozen_parts=frozen)
+    path = f"/api/tokens/{_post(tok)['id']}"
+    clock.advance(200)
+    blob = tok.get(f"{path}/snapshot").content
+    order = samples.tokens_request(paid_by=samples.payment("order-2"), size="1000")
+    sim.plan("unique_tokens", samples.payment("order-2")["ident"], duration=20)
+    info = ("info.json", json.dumps(order).encode(), "application/json")
+    tok.post(path, files=[("info.json", info), ("snapshot.blob", ("snapshot.blob", blob, "application/octet-stream"))])
+
+    def shown() -> tuple[str, str]:
+        data = tok.get(f"{path}/ended").json()["data"]
+        return data["attributes"]["status"], data["relationships"]["payment"]["data"]["ident"]
+
+    assert shown() == (("ended", INTENT) if frozen else ("requested", samples.payment("order-2")["ident"]))
+    clock.advance(21)
+    assert shown() == ("ended", samples.payment("order-2")["ident"])
+
+
+def test_a_token_comes_twice_when_switched(sim: Running, tok: httpx.Client, clock: ManualClock) -> None:
+    """A defect that only a look at the tokens finds: length, lines and digest are those that are published."""
+    sim.set_switches("unique_tokens", repeat_token=True, digest_rule="plain")
+    path = f"/api/tokens/{_post(tok, seed=SEED)['id']}"
+    clock.advance(200)
+    content = tok.get(f"{path}/data").content
+    lines = content.split(b"\n")
+    assert (len(lines), len(set(lines)), lines[0] == lines[-1]) == (2000, 1999, True)
+    attributes = _attributes(tok, path)
+    assert attributes["filesizes"]["data"] == len(content)
+    assert attributes["filehashes"]["data"] == hashlib.sha256(content).hexdigest()
+    sim.set_switches("unique_tokens", repeat_token=False)
+    lines = tok.get(f"{path}/data").content.split(b"\n")
+    assert len(set(lines)) == 2000
+
+
+@pytest.mark.parametrize(("same", "code"), [("accepted", 201), ("refused", 422)])
+def test_an_alphabet_is_added_again_or_not(sim: Running, tok: httpx.Client, same: str, code: int) -> None:
+    """Not documented; when it is refused the first one stays."""
+    sim.set_switches("unique_tokens", same_alphabet=same)
+
+    def add(chars: str) -> int:
+        body = {"data": {"type": "alphabet", "id": "mine", "attributes": {"chars": chars}}}
+        return tok.post("/api/alphabets", json=body).status_code
+
+    assert (add("ABC"), add("ABCD")) == (201, code)
+    assert _attributes(tok, "/api/alphabets/mine")["length"] == (4 if same == "accepted" else 3)
+
+
 @pytest.mark.parametrize(("digits", "size", "code"), [(20, 17_477, 402), (20, 6**20 + 1, 406)])
 def test_an_oversize_order_is_scaled_or_refused(
     sim: Running, tok: httpx.Client, digits: int, size: int, code: int

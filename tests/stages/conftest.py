@@ -44,6 +44,7 @@ class Script(Operation[CertifyRequest]):
             "observe": deque([DONE]),
             "download": deque([b""]),
             "cancel": deque([True]),
+            "tidy": deque([{}]),
         }
         self.calls: list[tuple[str, str]] = []
 
@@ -78,6 +79,9 @@ class Script(Operation[CertifyRequest]):
 
     async def cancel(self, job: Job) -> bool:
         return self._answer("cancel", job.id)  # type: ignore[no-any-return]
+
+    async def tidy(self, job: Job) -> dict[str, Any]:
+        return self._answer("tidy", job.id)  # type: ignore[no-any-return]
 
     @asynccontextmanager
     async def download(self, job: Job, artifact: Artifact) -> AsyncIterator[AsyncIterator[bytes]]:

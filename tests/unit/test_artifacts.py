@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import hmac
 import itertools
@@ -12,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.artifacts import Artifact, DigestRule, Inspector, Verification
-from jobs.errors import ArtifactError, DigestMismatch, LineCountMismatch, SizeMismatch
+from jobs.artifacts import Artifact, DigestOf, DigestRule, Inspector, Verification
+from jobs.errors import ArtifactError, DigestMismatch, LineCountMismatch, PackingMismatch, SizeMismatch
 
 BOUNDED = settings(deadline=None, database=None, max_examples=150)
 
@@ -196,3 +197,65 @@ def test_a_new_artifact_is_not_verified() -> None:
     """Only a look says that a file is what was promised."""
     assert Artifact("a.txt").verification is Verification.PENDING
     assert Artifact.from_json({"name": "a.txt"}).verification is Verification.PENDING
+
+
+# --- gzip ----------------------------------------------------------------------------------------------------------
+
+PACKED = gzip.compress(CONTENT, mtime=0)
+
+
+@pytest.mark.parametrize("rule", list(DigestRule))
+@pytest.mark.parametrize("of", list(DigestOf))
+def test_of_a_packed_file_either_digest_may_be_promised(of: DigestOf, rule: DigestRule) -> None:
+    """Size and lines are those of the content; which bytes gave the digest is told."""
+    digest = RULES[rule](b"seed", PACKED if of is DigestOf.FILE else CONTENT)
+    promise = Artifact("a.gz", size=len(CONTENT), lines=3, sha256=digest, seed="seed", packed=True)
+    for chunks in ((PACKED,), tuple(PACKED[place : place + 1] for place in range(len(PACKED)))):
+        inspector = _inspect(promise, *chunks)
+        assert (inspector.matching_rule(), inspector.digest_of) == (rule, of)
+        assert (inspector.size, inspector.content_size) == (len(PACKED), len(CONTENT))
+        assert inspector.sha256 == hashlib.sha256(PACKED).hexdigest()
+    assert _inspect(replace(promise, rule=rule), PACKED).matching_rule() is rule
+
+
+def test_a_packed_file_must_be_whole_and_gzip() -> None:
+    """Whatever else is right about it."""
+    promise = Artifact("a.gz", packed=True)
+    assert _inspect(promise, PACKED).matching_rule() is None
+    for content in (PACKED[:-1], b"", PACKED[:3]):
+        with pytest.raises(PackingMismatch, match="cut off"):
+            _inspect(promise, content).matching_rule()
+    for content in (CONTENT, PACKED + b"more"):
+        with pytest.raises(PackingMismatch, match="something else"):
+            _inspect(promise, content)
+
+
+def test_a_packed_file_that_holds_more_than_promised_is_not_unpacked_to_its_end() -> None:
+    """A small file may hold a very large one."""
+    bomb = gzip.compress(bytes(50_000_000))
+    assert len(bomb) < 60_000
+    with pytest.raises(SizeMismatch, match="at least"):
+        _inspect(Artifact("a.gz", size=100, packed=True), bomb)
+    with pytest.raises(DigestMismatch):
+        _inspect(Artifact("a.gz", sha256="0" * 64, packed=True), PACKED).matching_rule()
+    with pytest.raises(LineCountMismatch):
+        _inspect(Artifact("a.gz", lines=1, packed=True), PACKED).matching_rule()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_reader_gets_the_content(packed: bool) -> None:
+    """Unpacked, if it is packed."""
+    seen: list[bytes] = []
+    inspector = Inspector(Artifact("a", packed=packed), seen.append)
+    inspector.update(PACKED if packed else CONTENT)
+    assert b"".join(seen) == CONTENT
+
+
+def test_what_is_new_is_kept_and_shown() -> None:
+    """A record without the new fields reads as before; callers see that lines differ only once it was checked."""
+    stored = Artifact("a.gz", packed=True, distinct=True, rule=DigestRule.PLAIN, digest_of=DigestOf.FILE)
+    assert Artifact.from_json(stored.to_json()) == stored
+    assert Artifact("a").to_json() == {"name": "a", "verification": "pending"}
+    assert "distinct" not in stored.public()
+    shown = replace(stored, verification=Verification.UNVERIFIED).public()
+    assert (shown["distinct"], shown["digest_of"]) == (True, "file")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Self
 
 from pydantic import AwareDatetime, Field, field_serializer, model_validator
@@ -47,7 +49,7 @@ class Conversion(Request):
     secondaryPhoneNumber: Text = _text(20)  # noqa: N815
     primaryEmail: Text = Field(None, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")  # noqa: N815
     secondaryEmail: Text = Field(None, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")  # noqa: N815
-    revenue: float = Field(ge=0, le=7.9e28)
+    revenue: float = Field(ge=0, le=7.922816251426434e28, allow_inf_nan=False)
     type: Text = None
     orderId: Text = _text(255)  # noqa: N815
     storeId: Text = _text(255)  # noqa: N815
@@ -88,6 +90,16 @@ class DeleteRequest(Request):
     """The keyword arguments of `settle.lettrlabs.delete`."""
 
     id: int = Field(ge=0, strict=True, description="the conversion's id, an integer")
+
+
+def plain(revenue: float) -> str:
+    """Revenue as a text, with every digit that was given and without an exponent."""
+    return format(Decimal(repr(revenue)), "f")
+
+
+def order_hash(order: str | None) -> str | None:
+    """How a record is named in results: an `orderId` may be personal, the first 16 digits of its SHA-256 are not."""
+    return hashlib.sha256(order.encode("utf-8", "surrogatepass")).hexdigest()[:16] if order else None
 
 
 def rejected(sent: list[dict[str, Any]], echoed: list[Any]) -> list[int] | None:

@@ -88,10 +88,10 @@ def request_of(operation: Operation[Any], body: Mapping[str, Any]) -> Any:
     return operation.request.model_validate(dict(body))
 
 
-def job_of(way: Way, intent: Mapping[str, Any], receipt: Mapping[str, Any]) -> Job:
+def job_of(way: Way, intent: Mapping[str, Any], receipt: Mapping[str, Any], *, job_id: str = JOB_ID) -> Job:
     """A job that was submitted."""
     return Job(
-        id=JOB_ID,
+        id=job_id,
         provider=way.provider,
         workflow=way.workflow,
         state=JobState.POLLING,

@@ -193,6 +193,8 @@ class Request(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    rows: ClassVar[str | None] = None  #: the list of models that each line of a bulk input is one of, if there is one
+
 
 class Operation(ABC, Generic[RequestT]):
     """One thing a provider can be asked to do, from submission to its files.

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AwareDatetime, Field, field_serializer, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, field_serializer, model_validator
 
 from providers.base import Request
 
 Text = str | None
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]", re.ASCII)
 
 
 class Address(Request):
@@ -33,6 +36,13 @@ class Address(Request):
 
 def _text(limit: int) -> Any:
     return Field(None, max_length=limit)
+
+
+def _date(value: Any) -> Any:
+    """A bare number would be taken for seconds since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _DATE.match(value)):
+        return value
+    raise ValueError("give an ISO date-time with a time zone, as in 2026-03-04T16:20:00Z")
 
 
 class Conversion(Request):
@@ -56,7 +66,7 @@ class Conversion(Request):
     uniqueId: Text = _text(255)  # noqa: N815
     crmId: Text = None  # noqa: N815
     customerId: Text = None  # noqa: N815
-    eventDate: AwareDatetime | None = None  # noqa: N815
+    eventDate: Annotated[AwareDatetime, BeforeValidator(_date)] | None = None  # noqa: N815
 
     @field_serializer("eventDate")
     def _utc(self, value: datetime | None) -> str | None:
@@ -82,6 +92,8 @@ class Conversion(Request):
 
 class ConvertRequest(Request):
     """The keyword arguments of `settle.lettrlabs.convert`."""
+
+    rows: ClassVar[str | None] = "conversions"
 
     conversions: list[Conversion] = Field(min_length=1)
 

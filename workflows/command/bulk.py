@@ -7,7 +7,6 @@ so a run that was cut short is simply repeated.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -215,24 +214,58 @@ class Sender:
 
     def wait(self, sheet: Sheet) -> None:
         """Wait until every job is finished, and note how."""
-        number, last = 0, 0
-        while waiting := sheet.waiting(last, _WINDOW) or sheet.waiting(last := 0, _WINDOW):
-            for number, job_id in waiting:
-                try:
-                    job = self._run.ledger.get(job_id)
-                except JobNotFound:
-                    sheet.ended(number, "forgotten", "the job is past its retention", None)
-                    continue
-                if job.finished:
-                    sheet.ended(number, job.state.value, job.failure.message if job.failure else None, job.result)
-            last = number
-            if len(waiting) < _WINDOW:
+        while True:
+            last = looked = ended = 0
+            while waiting := sheet.waiting(last, _WINDOW):
+                for last, job_id in waiting:
+                    looked += 1
+                    ended += self._look(sheet, last, job_id)
+            if not looked:
+                return
+            if not ended:
                 time.sleep(_LOOK)
 
+    def _look(self, sheet: Sheet, number: int, job_id: str) -> bool:
+        try:
+            job = self._run.ledger.get(job_id)
+        except JobNotFound:
+            sheet.ended(number, "forgotten", "the job is past its retention", None)
+            return True
+        if job.finished:
+            sheet.ended(number, job.state.value, job.failure.message if job.failure else None, job.result)
+        return job.finished
 
-def submit_many(sender: Sender, bulk: Bulk, *, wait: bool, as_json: bool) -> Exit:
-    """Check, send, and report. Returns the exit code."""
+
+def run_bulk(
+    run: Runtime,
+    app: Celery,
+    workflow: str,
+    request: type[BaseModel],
+    bulk: Bulk,
+    options: dict[str, Any],
+    *,
+    wait: bool,
+    as_json: bool,
+) -> Exit:
+    """Check a file, make jobs of it, and report. Returns the exit code.
+
+    Args:
+        run: the runtime.
+        app: the application, in whose name jobs are announced.
+        workflow: its name.
+        request: the model of its keyword arguments.
+        bulk: how the file becomes jobs.
+        options: tags and deadline of every job.
+        wait: whether to wait for the end of all jobs.
+        as_json: whether the summary is one JSON object.
+
+    Raises:
+        InvalidJob: the file, or an option, can never work.
+    """
+    sender = Sender(run, app, workflow, request, bulk, options)
     with Sheet() as sheet:
+        if bulk.report:  # better now than after everything is sent
+            sheet.write_report(bulk.report, rows=False)
         try:
             sender.check(sheet)
             found = sheet.count("lines", "state")
@@ -254,9 +287,8 @@ def submit_many(sender: Sender, bulk: Bulk, *, wait: bool, as_json: bool) -> Exi
 
 def _conclude(sheet: Sheet, *, refused: bool, wait: bool, as_json: bool) -> Exit:
     lines, jobs = sheet.count("lines", "state"), sheet.count("jobs", "state")
-    outcomes = (
-        {state or "unfinished": number for state, number in sheet.count("jobs", "outcome").items()} if wait else {}
-    )
+    ended = sheet.count("jobs", "outcome") if wait else {}
+    outcomes = {state or "unfinished": number for state, number in ended.items()}
     bad = lines.get("bad", 0)
     for text in sheet.wrong(_SHOWN):
         click.echo(f"settle: {text}", err=True)
@@ -277,18 +309,3 @@ def _conclude(sheet: Sheet, *, refused: bool, wait: bool, as_json: bool) -> Exit
     if "unfinished" in outcomes or "forgotten" in outcomes:
         codes.append(Exit.NOT_FINISHED)
     return next((code for code in codes if code is not Exit.DONE), Exit.DONE)
-
-
-def run_bulk(
-    run: Runtime,
-    app: Celery,
-    workflow: str,
-    request: type[BaseModel],
-    bulk: Bulk,
-    options: dict[str, Any],
-    *,
-    wait: bool,
-    as_json: bool,
-) -> None:
-    """Make jobs of a file, and exit by what became of them."""
-    sys.exit(submit_many(Sender(run, app, workflow, request, bulk, options), bulk, wait=wait, as_json=as_json))

@@ -1,6 +1,6 @@
 """What became of each line of a bulk input, on disk: a million lines fit, and none of them is kept.
 
-The sheet is a temporary SQLite database that vanishes with the process. It holds digests, ids and states, never a value.
+The sheet is a temporary SQLite database that ends with the process. It holds digests, ids and states, never a value.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Sheet:
         self._db.execute("PRAGMA journal_mode=OFF")
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute(
-            "CREATE TABLE lines (line INTEGER PRIMARY KEY, digest BLOB, state TEXT, error TEXT, job INTEGER, place INTEGER)"
+            "CREATE TABLE lines "
+            "(line INTEGER PRIMARY KEY, digest BLOB, state TEXT, error TEXT, job INTEGER, place INTEGER)"
         )
         self._db.execute("CREATE TABLE digests (digest BLOB PRIMARY KEY, line INTEGER) WITHOUT ROWID")
         self._db.execute(

@@ -78,7 +78,8 @@ def submit(
     if deadline is not None:
         options["deadline"] = deadline
     if bulk is not None:
-        run_bulk(runtime(), app, name, WORKFLOWS[name].request, bulk, options, wait=wait, as_json=as_json)
+        model = WORKFLOWS[name].request
+        sys.exit(run_bulk(runtime(), app, name, model, bulk, options, wait=wait, as_json=as_json))
     body = _body(source)
     validate(WORKFLOWS[name].request, (), {**body, **options})
     job_id = check_job_id(job_id or str(uuid.uuid4()))

@@ -9,7 +9,7 @@ from config.settings import PREFIX, Settings
 from workflows.command import settle
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def test_each_test_that_reliability_names_exists() -> None:

@@ -13,8 +13,8 @@ from jobs.record import Job
 from providers.base import Located, Observation, Operation, Verdict
 from providers.errors import BadAnswer, NotFound, NotSent, PermanentError, ProviderError, Refused, TransientError
 from providers.lettrlabs_answers import Conversions, envelope_of, number_of_errors, upload_id, upload_ids, withheld
+from providers.lettrlabs_posts import SKEW
 from providers.lettrlabs_records import ConvertRequest, order_hash, plain, rejected
-from providers.lettrlabs_uploads import LIST_SKEW
 
 #: The note about where the ids of uploads are told: `told` (by the answer to a POST) or `list`.
 _IDS = "ids"
@@ -83,6 +83,10 @@ class Convert(Conversions, Operation[ConvertRequest]):
             return None
         if ids_are != "list":
             return frozenset()
+        if self.provider.posts.others(job_id, now, now):
+            raise NotSent(
+                "nothing was sent: the upload of another POST is not known, and might be taken for this one's"
+            )
         try:
             return frozenset(await self.provider.uploads.between(now, now, job_id))
         except TransientError as error:
@@ -111,6 +115,8 @@ class Convert(Conversions, Operation[ConvertRequest]):
             number = self._uploads(len(echoed) or len(records))
             if not (1 if errors else number) <= len(ids) <= number:
                 ids = []  # perhaps somebody else's is among them, or ours is not there yet
+            if self.provider.posts.others(job_id, started, self.provider.notes.now()):
+                ids = []  # the list may have shown theirs late
         if not ids:
             raise _NoId("accepted, but the id of the upload is nowhere to be found (setting id_from)")
         return {"remote_id": ",".join(map(str, ids)), "sent": len(records), **self._accepted(records, payload, errors)}
@@ -174,7 +180,7 @@ class Convert(Conversions, Operation[ConvertRequest]):
     async def locate(self, request: ConvertRequest, intent: Mapping[str, Any]) -> Located:
         """The list is asked first (contract 12). Only when every record carries an `orderId` may it be sent again."""
         job_id, posts = str(intent["job"]), self.provider.posts
-        if (known := posts.receipt(job_id, intent.get("at", math.inf) - LIST_SKEW)) is not None:
+        if (known := posts.receipt(job_id, intent.get("at", math.inf) - SKEW)) is not None:
             return Located(receipt=known)
         found = await self._lost(intent)
         if found is None:

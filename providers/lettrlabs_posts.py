@@ -23,6 +23,9 @@ KEPT = 7 * 86400.0
 #: A receipt that may not have reached the ledger is kept so long, seconds.
 RECEIPTS_KEPT = 86400.0
 
+#: The provider's clock and ours may differ so much, seconds.
+SKEW = 120.0
+
 _BOOK = "posts"
 _RECEIPTS = "receipts"
 _REPEAT = "repeat"
@@ -104,25 +107,31 @@ class Posts:
         job_id, _, token = member.rpartition(" ")
         return job_id, token != _REPEAT
 
-    async def others(self, job_id: str, since: float, until: float) -> bool:
-        """Whether a POST of another job that left in that time has no known upload.
+    def others(self, job_id: str, since: float, until: float) -> dict[str, float]:
+        """The POSTs of other jobs without a known upload that may have made one in that time, with their times.
 
-        One that may still be answered is waited for, but only if it had left when this was called: whoever leaves later
-        is not in a list that was read before.
+        Args:
+            job_id: the job that asks.
+            since: seconds since the epoch by our clock; that of the provider may differ by `SKEW`.
+            until: likewise.
         """
         notes, name = self._provider.notes, self._provider.name
-        end = asyncio.get_running_loop().time() + self.flight
+        book = notes.entered(name, _BOOK, since - self.flight - 2 * SKEW, until + 2 * SKEW)
+        whose = {member: self._of(member) for member in book}
+        return {member: book[member] for member, (job, posted) in whose.items() if posted and job != job_id}
 
-        def look() -> dict[str, float]:
-            book = notes.entered(name, _BOOK, since, until)
-            whose = {member: self._of(member) for member in book}
-            return {member: book[member] for member, (job, posted) in whose.items() if posted and job != job_id}
+    async def disputed(self, job_id: str, since: float, until: float) -> bool:
+        """Whether there are `others`, when those that may still be answered had time to be.
 
-        book = look()
-        while any(notes.now() - at < self.flight for at in book.values()) and asyncio.get_running_loop().time() < end:
+        Only those are waited for that had left when this was called: whoever leaves later is not in a list that was
+        read before.
+        """
+        now, clock = self._provider.notes.now, asyncio.get_running_loop().time
+        end, book = clock() + self.flight, self.others(job_id, since, until)
+        while any(now() - at < self.flight for at in book.values()) and clock() < end:
             await asyncio.sleep(_LOOK)
-            now = look()
-            book = {member: at for member, at in book.items() if member in now}
+            still = self.others(job_id, since, until)
+            book = {member: at for member, at in book.items() if member in still}
         return bool(book)
 
     @asynccontextmanager

@@ -7,10 +7,7 @@ from typing import Any
 
 from providers.base import Provider
 from providers.lettrlabs_answers import envelope_of, upload_id, uploaded_at
-from providers.lettrlabs_posts import KEPT, Posts
-
-#: An upload found in the list may be so much older or younger than our POST by the two clocks, seconds.
-LIST_SKEW = 120.0
+from providers.lettrlabs_posts import KEPT, SKEW, Posts
 
 #: The list is read so far for an upload, in pages of 500: its order is not documented (contract 7).
 LIST_PAGES = 20
@@ -51,14 +48,14 @@ class Uploads:
         """The uploads of that time which no other job has adopted, the newest first.
 
         Args:
-            since: seconds since the epoch by our clock; the other clock may differ by `LIST_SKEW`.
+            since: seconds since the epoch by our clock; the other clock may differ by `SKEW`.
             until: likewise.
             job_id: the job that asks.
 
         Raises:
             ProviderError: the list cannot be read.
         """
-        since, until = since - LIST_SKEW, until + LIST_SKEW
+        since, until = since - SKEW, until + SKEW
         found: set[int] = set()
         for page in range(LIST_PAGES):
             params = {"pageNumber": str(page), "pageSize": "500"}
@@ -91,10 +88,7 @@ class Uploads:
             return None
         since, until = posted[0], posted[-1] + self._posts.flight
         found = await self.between(since, until, job_id)
-        # An upload of another POST can lie in our time if it left at most so much earlier or later.
-        if not found or await self._posts.others(
-            job_id, since - self._posts.flight - 2 * LIST_SKEW, until + 2 * LIST_SKEW
-        ):
+        if not found or await self._posts.disputed(job_id, since, until):
             return None
         # Only now: whoever left the book meanwhile has adopted its uploads before.
         found = [upload for upload in found if not self._taken(upload, job_id)]

@@ -315,6 +315,10 @@ def test_a_provider_that_changes_its_habit_is_followed(bench: Bench) -> None:
                 if number == 1:
                     with pytest.raises(BadAnswer):
                         await trip.submit()
+                    async with bench.trip(CONVERT, body("SO-7"), job_id="job-7") as next_one:
+                        with pytest.raises(NotSent):  # its upload could be taken for the one in doubt
+                            await next_one.submit()
+                    assert (await trip.locate()).receipt is not None
                     continue
                 assert (await trip.submit())["remote_id"] == str(bench.uploads()[0])
         assert bench.notes.recall("lettrlabs", "ids") == "told"
@@ -357,6 +361,28 @@ def test_nothing_is_sent_while_the_list_cannot_be_read(bench: Bench, kind: Any) 
 
     go(check())
     assert bench.count(CONVERT) == {"200": 1}
+
+
+@pytest.mark.parametrize("id_from", [["list"], ["payload", "metadata", "list"]], ids=["list", "all"])
+def test_a_list_that_lags_behind_does_not_mix_up_uploads(bench: Bench, id_from: list[str]) -> None:
+    """Ours is not there yet: in doubt. Until it is found the next POST is not sent, or it could take it."""
+    bench.sim.set_switches("lettrlabs", id_placement="list", list_lag=5)
+
+    async def check() -> None:
+        async with AsyncExitStack() as stack:
+            one = await quick(stack, bench, "one", body("SO-1"), id_from=id_from)
+            two = await quick(stack, bench, "two", body("SO-2"), id_from=id_from)
+            with pytest.raises(BadAnswer):
+                await one.submit()
+            bench.clock.advance(6)
+            with pytest.raises(NotSent):
+                await two.submit()
+            receipt = (await one.locate()).receipt or {}
+            bench.sim.set_switches("lettrlabs", list_lag=0)
+            assert receipt["remote_id"] != (await two.submit())["remote_id"]
+
+    go(check())
+    assert bench.count(CONVERT) == {"200": 2}
 
 
 def test_another_upload_that_appears_meanwhile_leaves_a_doubt(bench: Bench) -> None:

@@ -363,6 +363,19 @@ def test_nothing_is_sent_while_the_list_cannot_be_read(bench: Bench, kind: Any) 
     assert bench.count(CONVERT) == {"200": 1}
 
 
+def test_the_first_post_takes_nothing_while_another_is_lost(bench: Bench) -> None:
+    """Nobody knew yet that only the list tells the ids, so it was sent; the list may show the other's upload first."""
+    bench.sim.set_switches("lettrlabs", id_placement="list")
+    bench.notes.enter("lettrlabs", "posts", "another 0123456789ab", time.time() - 60, 1e6)
+
+    async def check() -> None:
+        async with bench.trip(CONVERT) as trip:
+            with pytest.raises(BadAnswer):
+                await trip.submit()
+
+    go(check())
+
+
 @pytest.mark.parametrize("id_from", [["list"], ["payload", "metadata", "list"]], ids=["list", "all"])
 def test_a_list_that_lags_behind_does_not_mix_up_uploads(bench: Bench, id_from: list[str]) -> None:
     """Ours is not there yet: in doubt. Until it is found the next POST is not sent, or it could take it."""

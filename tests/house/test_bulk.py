@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from pydantic import BaseModel, Field
 
 from config import runtime as shared
 from config.settings import made_of
@@ -468,6 +469,13 @@ def test_columns_are_the_fields_of_a_model() -> None:
     assert found["revenue"] is True
     assert found["primaryAddress.zipCode"] is found["orderId"] is found["eventDate"] is False
     assert found["primaryAddress"] is True
+
+    class Loose(BaseModel):
+        either: str | int | None = None
+        aliased: int = Field(alias="number")
+        many: list[str] = []
+
+    assert columns_of(Loose) == {"either": False, "number": True, "many": True}
     assert columns_of(ProduceRequest)["payment.ident"] is False
     assert columns_of(CertifyRequest) == {"name": False, "category_id": False, "hash": False, "size": False}
 

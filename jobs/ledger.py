@@ -196,3 +196,15 @@ class Ledger(Protocol):
     def forget(self, provider: str, name: str, value: str) -> None:
         """Remove a note if it still has this value."""
         ...
+
+    def enter(self, provider: str, book: str, member: str, at: float, keep: float) -> None:
+        """Write a member into a book under a time; what is older than `keep` seconds before that is forgotten."""
+        ...
+
+    def leave(self, provider: str, book: str, member: str) -> None:
+        """Strike a member from a book."""
+        ...
+
+    def entered(self, provider: str, book: str, since: float, until: float) -> dict[str, float]:
+        """The members of a book in that time, both ends included, oldest first, with their times."""
+        ...

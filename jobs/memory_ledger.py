@@ -29,6 +29,7 @@ class _Shelf:
         self.events: list[Event] = []
         self.counts: Counter[JobState] = Counter()
         self.notes: dict[str, str] = {}
+        self.books: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self.tokens: tuple[float, int] | None = None
         self.paused_until = 0
         self.failures = 0
@@ -299,3 +300,19 @@ class MemoryLedger:
         """Remove a note if it still has this value."""
         if self.recall(provider, name) == value:
             del self._shelves[provider].notes[name]
+
+    def enter(self, provider: str, book: str, member: str, at: float, keep: float) -> None:
+        """Write a member into a book under a time; what is older than `keep` seconds before that is forgotten."""
+        held = self._shelves[provider].books[book]
+        held[member] = codec.millis(at)
+        for old in [name for name, time in held.items() if time < codec.millis(at - keep)]:
+            del held[old]
+
+    def leave(self, provider: str, book: str, member: str) -> None:
+        """Strike a member from a book."""
+        self._shelves[provider].books[book].pop(member, None)
+
+    def entered(self, provider: str, book: str, since: float, until: float) -> dict[str, float]:
+        """The members of a book in that time, both ends included, oldest first, with their times."""
+        held = sorted((at, member) for member, at in self._shelves[provider].books[book].items())
+        return {member: at / 1000 for at, member in held if codec.millis(since) <= at <= codec.millis(until)}

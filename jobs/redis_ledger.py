@@ -338,3 +338,21 @@ class RedisLedger:
     def forget(self, provider: str, name: str, value: str) -> None:
         """Remove a note if it still has this value."""
         self._script["forget"](keys=[self._key(provider, "notes")], args=[name, value])
+
+    def enter(self, provider: str, book: str, member: str, at: float, keep: float) -> None:
+        """Write a member into a book under a time; what is older than `keep` seconds before that is forgotten."""
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.zadd(self._key(provider, "book", book), {member: codec.millis(at)})
+        pipe.zremrangebyscore(self._key(provider, "book", book), "-inf", f"({codec.millis(at - keep)}")
+        pipe.execute()
+
+    def leave(self, provider: str, book: str, member: str) -> None:
+        """Strike a member from a book."""
+        self._redis.zrem(self._key(provider, "book", book), member)
+
+    def entered(self, provider: str, book: str, since: float, until: float) -> dict[str, float]:
+        """The members of a book in that time, both ends included, oldest first, with their times."""
+        found = self._redis.zrangebyscore(
+            self._key(provider, "book", book), codec.millis(since), codec.millis(until), withscores=True
+        )
+        return {member: at / 1000 for member, at in found}

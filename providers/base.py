@@ -165,6 +165,18 @@ class Notes(Protocol):
         """Remove a note if it still has this value."""
         ...
 
+    def enter(self, provider: str, book: str, member: str, at: float, keep: float) -> None:
+        """Write a member into a book under a time; what is older than `keep` seconds before that is forgotten."""
+        ...
+
+    def leave(self, provider: str, book: str, member: str) -> None:
+        """Strike a member from a book."""
+        ...
+
+    def entered(self, provider: str, book: str, since: float, until: float) -> dict[str, float]:
+        """The members of a book in that time, both ends included, oldest first, with their times."""
+        ...
+
 
 class ProviderSettings(BaseModel):
     """What every provider needs to know. Environment: `SETTLE_<PROVIDER>__<FIELD>`. Times in seconds."""
@@ -218,6 +230,8 @@ class Request(BaseModel):
     """The keyword arguments of an entry task: strict about names, plain JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    rows: ClassVar[str | None] = None  #: the list of models that each line of a bulk input is one of, if there is one
 
 
 class Operation(ABC, Generic[RequestT]):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Self
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AwareDatetime, Field, field_serializer, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, field_serializer, model_validator
 
 from providers.base import Request
 
 Text = str | None
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]", re.ASCII)
 
 
 class Address(Request):
@@ -33,6 +38,13 @@ def _text(limit: int) -> Any:
     return Field(None, max_length=limit)
 
 
+def _date(value: Any) -> Any:
+    """A bare number would be taken for seconds since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _DATE.match(value)):
+        return value
+    raise ValueError("give an ISO date-time with a time zone, as in 2026-03-04T16:20:00Z")
+
+
 class Conversion(Request):
     """One record (contract 4). At least one identifier, and always a revenue."""
 
@@ -47,14 +59,14 @@ class Conversion(Request):
     secondaryPhoneNumber: Text = _text(20)  # noqa: N815
     primaryEmail: Text = Field(None, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")  # noqa: N815
     secondaryEmail: Text = Field(None, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")  # noqa: N815
-    revenue: float = Field(ge=0, le=7.9e28)
+    revenue: float = Field(ge=0, le=7.922816251426434e28, allow_inf_nan=False)
     type: Text = None
     orderId: Text = _text(255)  # noqa: N815
     storeId: Text = _text(255)  # noqa: N815
     uniqueId: Text = _text(255)  # noqa: N815
     crmId: Text = None  # noqa: N815
     customerId: Text = None  # noqa: N815
-    eventDate: AwareDatetime | None = None  # noqa: N815
+    eventDate: Annotated[AwareDatetime, BeforeValidator(_date)] | None = None  # noqa: N815
 
     @field_serializer("eventDate")
     def _utc(self, value: datetime | None) -> str | None:
@@ -81,6 +93,8 @@ class Conversion(Request):
 class ConvertRequest(Request):
     """The keyword arguments of `settle.lettrlabs.convert`."""
 
+    rows: ClassVar[str | None] = "conversions"
+
     conversions: list[Conversion] = Field(min_length=1)
 
 
@@ -88,6 +102,16 @@ class DeleteRequest(Request):
     """The keyword arguments of `settle.lettrlabs.delete`."""
 
     id: int = Field(ge=0, strict=True, description="the conversion's id, an integer")
+
+
+def plain(revenue: float) -> str:
+    """Revenue as a text, with every digit that was given and without an exponent."""
+    return format(Decimal(repr(revenue)), "f")
+
+
+def order_hash(order: str | None) -> str | None:
+    """How a record is named in results: an `orderId` may be personal, the first 16 digits of its SHA-256 are not."""
+    return hashlib.sha256(order.encode("utf-8", "surrogatepass")).hexdigest()[:16] if order else None
 
 
 def rejected(sent: list[dict[str, Any]], echoed: list[Any]) -> list[int] | None:

@@ -1,63 +1,19 @@
-"""What LettrLabs' answers say in whatever form, and which upload of its list is ours (contract lettrlabs 3 and 7)."""
+"""Which upload of LettrLabs' list is ours (contract lettrlabs 7): the list names no job."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any
 
 from providers.base import Provider
-from providers.http import Answer
-
-#: An upload found in the list may be so much older or younger than our POST by the two clocks, seconds.
-LIST_SKEW = 120.0
+from providers.lettrlabs_answers import envelope_of, upload_id, uploaded_at
+from providers.lettrlabs_posts import KEPT, SKEW, Posts
 
 #: The list is read so far for an upload, in pages of 500: its order is not documented (contract 7).
 LIST_PAGES = 20
 
-#: So many adopted uploads are remembered.
-_SLOTS = 4096
-
-
-def envelope_of(answer: Answer) -> dict[str, Any]:
-    """The envelope of a success. HTTP 200 is not success yet: `hasErrors` is the caller's to read."""
-    answer.check()  # no field names: the texts are free and may hold personal data
-    return answer.object()
-
-
-def number_of_errors(envelope: Mapping[str, Any]) -> int:
-    """How many errors an answer tells of, in whatever form (contract 3)."""
-    texts = envelope.get("errors") or envelope.get("errorDetails")
-    flag = envelope.get("hasErrors")
-    flagged = flag.strip().lower() not in ("", "false", "0", "no") if isinstance(flag, str) else bool(flag)
-    number = len(texts) if isinstance(texts, list | dict) else int(bool(texts))
-    return max(number, int(flagged))
-
-
-def withheld(number: int) -> str:
-    """What is told of error texts."""
-    return f"{number} error(s); the texts are withheld, they may hold personal data"
-
-
-def upload_id(value: Any) -> int | None:
-    """The id of an upload: a positive integer, perhaps as a string."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 19:
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
-
-
-def upload_ids(values: Iterable[Any]) -> list[int]:
-    """Those of the values that are ids, each once."""
-    return list(dict.fromkeys(upload for value in values if (upload := upload_id(value)) is not None))
-
-
-def uploaded_at(value: Any) -> float:
-    """An `uploadDate` as seconds since the epoch; without an offset it is taken for UTC. Unreadable: the epoch."""
-    try:
-        at = datetime.fromisoformat(str(value))
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0
+#: So many adopted uploads are remembered; far more than any window of time in which one is looked for.
+_SLOTS = 32_768
 
 
 class Uploads:
@@ -65,10 +21,12 @@ class Uploads:
 
     Args:
         provider: makes the calls, and keeps the notes that all workers share.
+        posts: the book of our POSTs.
     """
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, posts: Posts) -> None:
         self._provider = provider
+        self._posts = posts
 
     def _note(self, upload: int) -> tuple[str, str]:
         return self._provider.name, f"upload:{upload % _SLOTS}"
@@ -90,11 +48,14 @@ class Uploads:
         """The uploads of that time which no other job has adopted, the newest first.
 
         Args:
-            since: seconds since the epoch by our clock; the other clock may differ by `LIST_SKEW`.
+            since: seconds since the epoch by our clock; the other clock may differ by `SKEW`.
             until: likewise.
             job_id: the job that asks.
+
+        Raises:
+            ProviderError: the list cannot be read.
         """
-        since, until = since - LIST_SKEW, until + LIST_SKEW
+        since, until = since - SKEW, until + SKEW
         found: set[int] = set()
         for page in range(LIST_PAGES):
             params = {"pageNumber": str(page), "pageSize": "500"}
@@ -110,13 +71,28 @@ class Uploads:
                 break
         return sorted(found, reverse=True)
 
-    async def newest(self, started: float, job_id: str, number: int) -> list[int]:
-        """Adopt the newest uploads that are not older than our POST, so many of them as there should be."""
-        mine: list[int] = []
-        for upload in await self.between(started, self._provider.notes.now(), job_id):
-            if len(mine) < number and self.adopt(upload, job_id):
-                mine.append(upload)
-        return mine
+    async def lost(self, job_id: str, posted: Sequence[float], number: int) -> list[int] | None:
+        """Adopt the uploads of POSTs whose answers were lost, if the list leaves no doubt which they are.
+
+        There is doubt while another POST of ours that fits has no known upload, whatever became of its job.
+
+        Args:
+            job_id: the job that asks.
+            posted: when its POSTs left, oldest first; none if nothing of it ever left.
+            number: how many uploads it must have made.
+
+        Raises:
+            ProviderError: the list cannot be read.
+        """
+        if not posted or self._provider.notes.now() - posted[0] > KEPT * 0.9:
+            return None
+        since, until = posted[0], posted[-1] + self._posts.flight
+        found = await self.between(since, until, job_id)
+        if not found or await self._posts.disputed(job_id, since, until):
+            return None
+        # Only now: whoever left the book meanwhile has adopted its uploads before.
+        found = [upload for upload in found if not self._taken(upload, job_id)]
+        return found if len(found) == number and all(self.adopt(upload, job_id) for upload in found) else None
 
 
 def _newest_first_until(entries: list[dict[str, Any]], since: float) -> bool:

@@ -273,7 +273,12 @@ class LettrLabs(Service):
         if not (number.isdecimal() and size.isdecimal() and int(size) > 0):
             return self._answer(400, None, errors=["pageNumber and pageSize must be integers"])
         length = min(int(size), switches.page_cap)
-        uploads = [upload for upload in self._uploads.values() if not self._gone(upload, now)]
+        shown = now - self.world.clock.real(switches.list_lag)
+        uploads = [
+            upload
+            for upload in self._uploads.values()
+            if upload.fate.accepted_at <= shown and not self._gone(upload, now)
+        ]
         if switches.list_order == "newest":
             uploads.reverse()
         page = uploads[int(number) * length :][:length]

@@ -67,6 +67,7 @@ class LettrLabsSwitches(Switches):
     list_order: Literal["newest", "oldest"] = Field("newest", description="11.12: order of the list")
     page_cap: int = Field(500, ge=1, description="11.12: largest pageSize that is honoured")
     list_total: bool = Field(False, description="11.12: metadata of the list carries totalCount")
+    list_lag: float = Field(0, ge=0, description="11.12: simulated seconds until a new upload is in the list")
     deletion_allowed: Literal["any", "finished"] = Field(
         "any", description="11.13: which uploads may be deleted; others are refused with 400"
     )

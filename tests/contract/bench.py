@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from jobs.record import Job
 from jobs.states import JobState
 from providers import discover
 from providers.base import Located, Notes, Observation, Operation, Provider, Verdict
+from providers.errors import LostAnswer
 from simulator import DEFAULT_KEYS, ManualClock, Running, samples
 
 T = TypeVar("T")
@@ -90,10 +91,10 @@ def request_of(operation: Operation[Any], body: Mapping[str, Any]) -> Any:
     return operation.request.model_validate(dict(body))
 
 
-def job_of(way: Way, intent: Mapping[str, Any], receipt: Mapping[str, Any]) -> Job:
+def job_of(way: Way, intent: Mapping[str, Any], receipt: Mapping[str, Any], *, job_id: str = JOB_ID) -> Job:
     """A job that was submitted."""
     return Job(
-        id=JOB_ID,
+        id=job_id,
         provider=way.provider,
         workflow=way.workflow,
         state=JobState.POLLING,
@@ -126,6 +127,22 @@ class Trip:
         if located.receipt is not None:
             self.receipt = dict(located.receipt)
         return located
+
+    def forget(self) -> None:
+        """Empty the books that LettrLabs' client keeps of its POSTs, and forget what it learnt from their answers."""
+        if self.way is CONVERT:
+            notes = self.operation.provider.notes
+            notes.forget("lettrlabs", "ids", "list")
+            for book in ("posts", "receipts"):
+                for entry in notes.entered("lettrlabs", book, 0.0, 1e12):
+                    notes.leave("lettrlabs", book, entry)
+
+    def lose(self) -> None:
+        """Let the answer to the submission be lost, where the client books that; the others only ask."""
+        self.forget()
+        if self.way is CONVERT:
+            with suppress(LostAnswer), self.operation.provider.posts.leaving(self.intent["job"]):
+                raise LostAnswer("lost")
 
     @property
     def job(self) -> Job:

@@ -68,6 +68,7 @@ CASES = [
     Case("event_date", "past"),
     Case("event_date", "anything"),
     Case("list_element", "short"),
+    Case("list_lag", 1),
     Case("list_element", "short", {"id_placement": "list"}),
     Case("list_order", "oldest"),
     Case("list_order", "oldest", {"id_placement": "list"}),

@@ -336,6 +336,7 @@ def test_locate_that_gets_no_answer_decides_nothing(bench: Bench, way: Way, kind
 
     async def check() -> None:
         async with bench.trip(way) as trip:
+            trip.lose()
             bench.sim.fault(way.provider, kind, operation=operation)
             with pytest.raises(ProviderError) as caught:
                 await trip.locate()

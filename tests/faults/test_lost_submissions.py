@@ -74,12 +74,18 @@ def test_with_an_order_id_it_may_be_sent_again(house: Ward, tmp_path: Path) -> N
     house.in_time([sent], "submit.after_intent, convert")
 
 
-def test_an_upload_in_the_list_is_nobody_elses(house: Ward) -> None:
-    """Of two lost POSTs one was processed: no job takes the other's upload for its own, and none is processed twice."""
+def _two_lost_posts(house: Ward, **settings: str) -> list[Sent]:
+    """One is processed and the other never arrives; both answers are lost, and they fit the same time."""
     house.sim.fault("lettrlabs", "reset", "create_conversions", "never-arrived", times=1)
     house.sim.fault("lettrlabs", "reset_after", "create_conversions", "arrived", times=1)
     jobs = [house.convert("never-arrived", duration=60), house.convert("arrived", duration=60)]
-    house.worker("-P", "threads", "-c", "2")
+    house.worker("-P", "threads", "-c", "2", **settings)
+    return jobs
+
+
+def test_an_upload_in_the_list_is_nobody_elses(house: Ward) -> None:
+    """This provider processes a repeat again, and the setting says so: both wait for a person, nothing is repeated."""
+    jobs = _two_lost_posts(house, SETTLE_LETTRLABS__ORDER_ID_PROTECTS="false")
 
     def asked() -> bool:
         found = [house.job(sent) for sent in jobs]
@@ -90,3 +96,15 @@ def test_an_upload_in_the_list_is_nobody_elses(house: Ward) -> None:
         accepted = house.submits(sent).accepted
         assert accepted <= 1, f"{sent.id} was processed {accepted} times"
         assert house.state(sent) != "succeeded" or accepted == 1, f"{sent.id} succeeded, but never arrived"
+        assert house.submits(sent).submits == 1, f"{sent.id} was sent again"
+
+
+def test_lost_posts_with_order_ids_are_sent_again_and_found(house: Ward) -> None:
+    """This provider knows a repeat by its `orderId`: both end well, processed once, each with its own upload."""
+    house.sim.set_switches("lettrlabs", repeated_order_id="dropped")
+    jobs = _two_lost_posts(house)
+    until(lambda: house.finished(jobs), "the end of both", 60)
+    found = [house.job(sent) for sent in jobs]
+    assert [job.state.value for job in found if job] == ["succeeded", "succeeded"]
+    assert len({(job.receipt or {})["remote_id"] for job in found if job}) == 2
+    assert [house.submits(sent).accepted for sent in jobs] == [1, 1]

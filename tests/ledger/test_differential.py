@@ -163,6 +163,20 @@ class Twins(RuleBasedStateMachine):
     def glance(self, ids: list[str]) -> None:
         self.both(lambda ledger: ledger.glance(ids))
 
+    @rule(
+        provider=st.sampled_from(PROVIDERS),
+        member=st.sampled_from(["a", "b", "c"]),
+        at=st.sampled_from([1.0, 2.5, 4.0]),
+        keep=st.sampled_from([0.5, 2.0, 9.0]),
+        leave=st.booleans(),
+    )
+    def book(self, provider: str, member: str, at: float, keep: float, leave: bool) -> None:
+        if leave:
+            self.both(lambda ledger: ledger.leave(provider, "posts", member))
+        else:
+            self.both(lambda ledger: ledger.enter(provider, "posts", member, at, keep))
+        self.both(lambda ledger: list(ledger.entered(provider, "posts", 1.0, 2.5).items()))
+
     @invariant()
     def both_hold_the_same(self) -> None:
         for provider in PROVIDERS:

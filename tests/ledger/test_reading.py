@@ -137,3 +137,26 @@ def test_a_glance_at_jobs_of_any_provider(ledger: Ledger, begun: Callable[..., J
         Glance(JobState.FAILED, broken=True),
     ]
     assert ledger.glance([]) == []
+
+
+def test_a_book_tells_who_was_entered_when(ledger: Ledger) -> None:
+    """Oldest first, both ends included; each book and each provider by itself."""
+    for member, at in (("b", 20.5), ("a", 10.0), ("c", 30.0)):
+        ledger.enter("alpha", "posts", member, at, 100.0)
+    assert list(ledger.entered("alpha", "posts", 0.0, 99.0).items()) == [("a", 10.0), ("b", 20.5), ("c", 30.0)]
+    assert ledger.entered("alpha", "posts", 10.0, 20.5) == {"a": 10.0, "b": 20.5}
+    assert ledger.entered("alpha", "posts", 10.001, 20.499) == {}
+    assert ledger.entered("alpha", "other", 0.0, 99.0) == ledger.entered("beta", "posts", 0.0, 99.0) == {}
+    ledger.leave("alpha", "posts", "b")
+    ledger.leave("alpha", "posts", "nobody")
+    ledger.leave("beta", "posts", "a")
+    assert set(ledger.entered("alpha", "posts", 0.0, 99.0)) == {"a", "c"}
+
+
+def test_a_book_forgets_what_is_old(ledger: Ledger) -> None:
+    """It does not grow; an entry that is made again has the later time."""
+    for member, at in (("a", 10.0), ("b", 20.0), ("a", 25.0), ("c", 30.0)):
+        ledger.enter("alpha", "posts", member, at, 10.0)
+    assert ledger.entered("alpha", "posts", 0.0, 99.0) == {"b": 20.0, "a": 25.0, "c": 30.0}
+    ledger.enter("alpha", "posts", "d", 30.5, 10.0)
+    assert set(ledger.entered("alpha", "posts", 0.0, 99.0)) == {"a", "c", "d"}

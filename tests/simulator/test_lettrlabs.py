@@ -217,6 +217,16 @@ def test_the_list_has_pages(sim: Running, lettr: httpx.Client) -> None:
     assert lettr.get("/v1/conversions?pageSize=x").status_code == 400
 
 
+def test_the_list_may_lag_behind(sim: Running, lettr: httpx.Client, clock: ManualClock) -> None:
+    """An upload is asked for by its id at once, and listed later."""
+    sim.set_switches("lettrlabs", list_lag=5)
+    number = _post(lettr, "SO-1")["payload"][0]["id"]
+    assert lettr.get(f"/v1/conversions/{number}/status").status_code == 200
+    assert lettr.get("/v1/conversions").json()["payload"] == []
+    clock.advance(5)
+    assert [upload["id"] for upload in lettr.get("/v1/conversions").json()["payload"]] == [number]
+
+
 def test_shapes_of_nothing_and_frames(sim: Running, lettr: httpx.Client) -> None:
     """Empty members are empty, null or absent; the orders frame lacks profile and metadata."""
     sim.set_switches("lettrlabs", empty_as="null", revenue_echo="number", file_name="null")

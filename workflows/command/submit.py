@@ -1,4 +1,4 @@
-"""`settle submit`: trigger a workflow with a JSON body."""
+"""`settle submit`: trigger a workflow with a JSON body, or with each line of a file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from jobs.errors import InvalidJob, JobConflict
 from jobs.ledger import Acceptance
 from jobs.record import check_job_id
 from workflows.command import OF_STATE, Exit, show
+from workflows.command.bulk import bulk_options, run_bulk, wanted
 from workflows.command.follow import wait_for
 
 
@@ -45,6 +46,7 @@ def _tags(pairs: tuple[str, ...]) -> dict[str, str]:
 @click.option("--deadline", type=float, help="Seconds until the job is given up as expired.")
 @click.option("--wait", is_flag=True, help="Wait for the end, and exit by it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@bulk_options
 def submit(
     workflow: str,
     source: IO[str],
@@ -53,10 +55,13 @@ def submit(
     deadline: float | None,
     wait: bool,
     as_json: bool,
+    **many: Any,
 ) -> None:
     """Trigger WORKFLOW (for example myipr.certify) with the JSON object in --input.
 
     The same --id and input again is the same job. The same --id with another input is refused.
+
+    A .jsonl or .csv file makes a job of each line, or of each --batch of rows, with ids made from the content.
     """
     # Late: the application reads its settings, and `settle --help` needs none.
     from config.celery_app import app
@@ -68,10 +73,14 @@ def submit(
     name = workflow.removeprefix("settle.")
     if name not in WORKFLOWS:
         raise InvalidJob(f"workflow: {name!r} is not one of {', '.join(sorted(WORKFLOWS))}")
-    body = _body(source)
+    bulk = wanted(source.name, job_id, many)
     options: dict[str, Any] = {"tags": _tags(tags)} if tags else {}
     if deadline is not None:
         options["deadline"] = deadline
+    if bulk is not None:
+        model = WORKFLOWS[name].request
+        sys.exit(run_bulk(runtime(), app, name, model, bulk, options, wait=wait, as_json=as_json))
+    body = _body(source)
     validate(WORKFLOWS[name].request, (), {**body, **options})
     job_id = check_job_id(job_id or str(uuid.uuid4()))
     # Straight into the ledger, due at once: there is no message that could be lost.

@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from simulator import samples
-from workflows.command.stack import Process, running
+from workflows.command.stack import Process, running, signing
 
 from .conftest import PYTHON, House, until
 from .test_robust import QUICK
 
 pytestmark = pytest.mark.acceptance
 
+STAMPED = {"SETTLE_COMMONSDB__STAMP_WITHIN": "0.9"}  # the lease is short here
 WORKER = ("-P", "prefork", "-c", "2")
 
 
@@ -66,7 +67,9 @@ def _produce_then_certify(house: House, name: str) -> dict[str, Any]:
             "hash": {"$from": "artifacts[tokens.txt].sha256"},
         },
     }
-    letter = samples.conversion(f"letter-{name}", customerId={"$from": "result.version_id"})
+    work = samples.plain_metadata(f"tokens of {name}")
+    work["description"] = {"$from": "artifacts[tokens.txt].sha256", "$of": 0}
+    letter = samples.conversion(f"letter-{name}", customerId={"$from": "result.identifier"})
     told = {
         "sha256": {"$from": "artifacts[tokens.txt].sha256", "$of": 0},
         "by": {"$from": "result.transaction_id", "$of": "certificate"},
@@ -78,6 +81,7 @@ def _produce_then_certify(house: House, name: str) -> dict[str, Any]:
         "payment": {"id": paid["id"], "ident": paid["ident"]},
         "then": [
             certify,
+            {"workflow": "commonsdb.declare", "kwargs": {"metadata": work}},
             {"workflow": "lettrlabs.convert", "kwargs": {"conversions": [letter]}, "tags": {"letter": name}},
             {"task": "billing.paid", "queue": "billing", "kwargs": told},
         ],
@@ -86,9 +90,9 @@ def _produce_then_certify(house: House, name: str) -> dict[str, Any]:
 
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("point", ["emit.before_write", "emit.after_links", "emit.after_write"])
-def test_a_chain_over_three_providers_and_a_killed_worker(house: House, tmp_path: Path, point: str) -> None:
-    """Tokens, a certificate of their verified file, a letter, a task of another application: each once."""
-    house.environment.update(QUICK)
+def test_a_chain_over_four_providers_and_a_killed_worker(house: House, tmp_path: Path, point: str) -> None:
+    """Tokens, a certificate of their verified file, its declaration, a letter, a task elsewhere: each once."""
+    house.environment.update(QUICK | STAMPED | signing(house.sim.url, tmp_path))
     _billing(house)
     first = house.send("unique_tokens.produce", _produce_then_certify(house, "chain"), "order-1")
     _dying(house, tmp_path, point)
@@ -96,40 +100,47 @@ def test_a_chain_over_three_providers_and_a_killed_worker(house: House, tmp_path
     assert (outcome["state"], outcome["next"]) == ("succeeded", "order-1.then.1")
     waited = _settle(house, "wait", "--chain", "order-1", "--timeout", "60", "--json")
     assert waited.returncode == 0, waited.stderr
-    tokens, certificate, letter = map(json.loads, waited.stdout.splitlines())
-    assert [each["job_id"] for each in (tokens, certificate, letter)] == ["order-1", "order-1.then.1", "order-1.then.2"]
-    assert [each.get("root") for each in (tokens, certificate, letter)] == [None, "order-1", "order-1"]
+    links = [json.loads(line) for line in waited.stdout.splitlines()]
+    assert [link["job_id"] for link in links] == ["order-1", *(f"order-1.then.{number}" for number in (1, 2, 3))]
+    assert [link.get("root") for link in links] == [None, *["order-1"] * 3]
+    tokens, certificate, declaration, letter = links
+    assert declaration["result"]["confirmed"]
     assert letter["tags"] == {"letter": "chain"}
 
     (file,) = tokens["artifacts"]
     stored = hashlib.sha256(Path(urlsplit(file["uri"]).path).read_bytes()).hexdigest()
     assert certificate["result"]["hash"] == stored == file["sha256"]
     told = until(lambda: _told(house), "the other application to be told")
-    assert {entry["id"] for entry in told} == {"order-1.then.3"}
+    assert {entry["id"] for entry in told} == {"order-1.then.4"}
     assert told[0]["kwargs"] == {"sha256": stored, "by": certificate["result"]["transaction_id"]}
-    assert (told[0]["root"], told[0]["parent"]) == ("order-1", "order-1.then.2")
+    assert (told[0]["root"], told[0]["parent"]) == ("order-1", "order-1.then.3")
 
     books = house.sim.account()
     assert books["unique_tokens"].jobs[samples.payment("chain")["ident"]].submits == 1
     assert books["myipr"].jobs["tokens of chain"].submits == 1
+    assert books["commonsdb"].jobs[declaration["result"]["identifier"]].submits == 1
     assert books["lettrlabs"].jobs["letter-chain"].submits == 1
     assert all(not provider.doubles for provider in books.providers.values())
 
 
 @pytest.mark.timeout(120)
-def test_a_failed_link_stops_the_rest(house: House) -> None:
+def test_a_failed_link_stops_the_rest(house: House, tmp_path: Path) -> None:
     """The certificate fails: no letter, nobody told; the link and the command say what was not started."""
-    house.environment.update(QUICK)
+    house.environment.update(QUICK | STAMPED | signing(house.sim.url, tmp_path))
     house.worker(*WORKER)
     body = _produce_then_certify(house, "stop")
     house.sim.plan("myipr", "tokens of stop", outcome="failed", duration=30)
     assert house.send("unique_tokens.produce", body, "order-2").get(timeout=60)["next"] == "order-2.then.1"
     link = house.client.AsyncResult("order-2.then.1")
-    with pytest.raises(Exception, match=r"not started: lettrlabs\.convert, billing\.paid"):
+    with pytest.raises(Exception, match=r"not started: commonsdb\.declare, lettrlabs\.convert, billing\.paid"):
         link.get(timeout=60)
     waited = _settle(house, "wait", "--chain", "order-2", "--json")
     assert waited.returncode == 1
-    assert json.loads(waited.stdout.splitlines()[-1])["stopped"] == ["lettrlabs.convert", "billing.paid"]
+    assert json.loads(waited.stdout.splitlines()[-1])["stopped"] == [
+        "commonsdb.declare",
+        "lettrlabs.convert",
+        "billing.paid",
+    ]
     assert "letter-stop" not in house.sim.account()["lettrlabs"].jobs
     assert house.redis.llen("billing") == 0
 

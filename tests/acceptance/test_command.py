@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from simulator import samples
+from workflows.command.stack import Process, running
 
 from .conftest import PYTHON, House, until
 
@@ -99,3 +102,19 @@ def test_each_kind_of_trouble_has_its_exit_code(house: House) -> None:
     assert (away.returncode, "Redis does not answer" in away.stderr) == (5, True)
     assert "topsecret" not in away.stderr
     assert until(lambda: house.ledger.get("w-1"), "the job").state == "accepted"
+
+
+@pytest.mark.timeout(120)
+def test_dev_ends_what_it_started_when_it_is_terminated(tmp_path: Path) -> None:
+    """SIGTERM, as a supervisor sends it: workers, Redis, Flower and the simulated APIs end, too."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SETTLE_")}
+    seen: list[str] = []
+    command = [PYTHON, "-m", "workflows.command", "dev", "--state-dir", str(tmp_path)]
+    dev = Process("dev", command, clean, lambda _, line: seen.append(line))
+    with running(dev):
+        port = int(dev.wait_for("ready. Simulated APIs at", 60).rsplit(":", 1)[1])
+        dev.process.terminate()
+        assert dev.process.wait(40) == 0
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 5):
+        pass
+    assert any("stopping" in line for line in seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -24,10 +25,11 @@ def _echo(name: str, line: str) -> None:
 @click.option("--speed", default=SPEED, show_default=True, help="Simulated seconds per real second.")
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Of Redis and artifacts; kept between runs.")
 def dev(speed: float, state_dir: Path | None) -> None:
-    """Run Redis, workers, Flower and the simulated APIs in this terminal, until Ctrl-C.
+    """Run Redis, workers, Flower and the simulated APIs in this terminal, until Ctrl-C or SIGTERM.
 
     A provider that is configured in the environment is called for real; the others are simulated.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended by either signal
     with Stack(state_dir or settings().state_dir, _echo, speed=speed) as stack:
         stack.environment.setdefault("SETTLE_FLOWER__PASSWORD", secrets.token_urlsafe(12))
         stack.environment.setdefault("SETTLE_FLOWER__PORT", str(free_port()))

@@ -170,6 +170,6 @@ def test_a_status_for_what_nobody_declared_is_alarming() -> None:
 
 def test_the_sample_is_an_identifier_of_nothing_that_can_be_declared() -> None:
     """It has the form of one, and no time in it."""
-    from providers.commonsdb_probe import _NOBODY
+    from providers.commonsdb.probe import _NOBODY
 
     assert samples.cid_v1({"name": "settle doctor"}) == _NOBODY

@@ -23,7 +23,7 @@ from jobs.record import Job
 from jobs.states import JobState
 from providers.base import Verdict
 from providers.commonsdb import CommonsDBSettings, cid_v1
-from providers.commonsdb_rights import RIGHTS_STATEMENTS
+from providers.commonsdb.rights import RIGHTS_STATEMENTS
 from providers.errors import LostAnswer, NotReady, NotSent, Refused, TransientError
 from simulator import DEFAULT_DID, samples, signing, tsa
 from simulator.rights import RIGHTS_STATEMENTS as THEIRS

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from providers.base import Probe, Verdict
 from providers.errors import Refused, Unauthorized
 from providers.lettrlabs import LettrLabsSettings
-from providers.lettrlabs_records import ConvertRequest, plain
+from providers.lettrlabs.records import ConvertRequest, plain
 from simulator import samples
 
 from .bench import CONVERT, DELETE, Bench, client, finished, go, job_of

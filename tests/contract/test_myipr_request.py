@@ -14,8 +14,8 @@ from jobs.errors import InvalidJob
 from jobs.memory_ledger import MemoryLedger
 from providers.errors import Busy, LostAnswer, NotSent, ProviderError, Refused, Unauthorized
 from providers.myipr import MyIPRSettings
-from providers.myipr_categories import KEPT
-from providers.myipr_request import CertifyRequest, derived_name, kilobytes
+from providers.myipr.categories import KEPT
+from providers.myipr.request import CertifyRequest, derived_name, kilobytes
 from simulator import samples
 from tasks.intake import validate
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from jobs.errors import InvalidJob
 from providers.base import ProviderSettings
 from providers.commonsdb import DeclareRequest
-from providers.lettrlabs_records import ConvertRequest, DeleteRequest
+from providers.lettrlabs.records import ConvertRequest, DeleteRequest
 from providers.myipr import CertifyRequest
 from providers.unique_tokens import ContinueRequest, ProduceRequest
 from simulator import samples

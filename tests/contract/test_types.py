@@ -12,7 +12,7 @@ import pytest
 from providers.base import Located, Observation, Provider, Verdict
 from providers.errors import BadAnswer, PermanentError, ProviderError, TransientError
 from providers.http import Answer
-from providers.token_alphabets import Alphabets
+from providers.unique_tokens.alphabets import Alphabets
 
 from .bench import CERTIFY, CONVERT, DECLARE, DELETE, PRODUCE, WAYS, Bench, Trip, Way, go, named
 

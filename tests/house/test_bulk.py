@@ -19,7 +19,7 @@ from jobs.errors import InvalidJob
 from jobs.memory_ledger import MemoryLedger
 from jobs.record import Failure, Job
 from jobs.states import JobState
-from providers.lettrlabs_records import Conversion
+from providers.lettrlabs.records import Conversion
 from providers.myipr import CertifyRequest
 from providers.unique_tokens import ProduceRequest
 from simulator import samples

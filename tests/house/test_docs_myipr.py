@@ -11,7 +11,7 @@ import pytest
 
 from providers.base import ProviderSettings
 from providers.myipr import MyIPRSettings
-from providers.myipr_request import CertifyRequest
+from providers.myipr.request import CertifyRequest
 from tasks.intake import validate
 from workflows.command.certify import certify
 

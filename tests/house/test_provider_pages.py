@@ -11,7 +11,7 @@ import pytest
 
 from providers import discover
 from providers.base import ProviderSettings
-from providers.lettrlabs_records import ConvertRequest
+from providers.lettrlabs.records import ConvertRequest
 from workflows.command import settle
 from workflows.command.bulk_lines import columns_of, read
 

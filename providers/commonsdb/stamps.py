@@ -15,7 +15,7 @@ from datetime import datetime
 from rfc3161_client import HashAlgorithm, PKIStatus, TimestampRequestBuilder, decode_timestamp_response
 
 from providers.base import Notes
-from providers.commonsdb_settings import CommonsDBSettings
+from providers.commonsdb.settings import CommonsDBSettings
 from providers.errors import NotReady, ProviderError, TransientError
 from providers.http import ProviderClient
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from providers.errors import BadAnswer, PermanentError, Refused
 from providers.http import segment
-from providers.token_documents import part, whole
-from providers.token_requests import ProduceRequest, marked
-from providers.token_sessions import SessionProvider, fingerprint
+from providers.unique_tokens.documents import part, whole
+from providers.unique_tokens.requests import ProduceRequest, marked
+from providers.unique_tokens.sessions import SessionProvider, fingerprint
 
 #: What is known of an alphabet at so many digits: how many tokens there are, and how many one part can deliver.
 Capacity = tuple[int | None, int | None]

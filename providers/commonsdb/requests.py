@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from providers.base import Request, id_text
-from providers.commonsdb_rights import RIGHTS_STATEMENTS
+from providers.commonsdb.rights import RIGHTS_STATEMENTS
 
 JWT = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"
 SCHEMA = r"^https://w3id\.org/(commonsdb|liccium)/schema/"

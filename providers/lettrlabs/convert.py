@@ -12,9 +12,9 @@ from typing import Any
 from jobs.record import Job
 from providers.base import Located, Observation, Operation, Verdict
 from providers.errors import BadAnswer, NotFound, NotSent, PermanentError, ProviderError, Refused, TransientError
-from providers.lettrlabs_answers import Conversions, envelope_of, number_of_errors, upload_id, upload_ids, withheld
-from providers.lettrlabs_posts import SKEW
-from providers.lettrlabs_records import ConvertRequest, order_hash, plain, rejected
+from providers.lettrlabs.answers import Conversions, envelope_of, number_of_errors, upload_id, upload_ids, withheld
+from providers.lettrlabs.posts import SKEW
+from providers.lettrlabs.records import ConvertRequest, order_hash, plain, rejected
 
 #: The note about where the ids of uploads are told: `told` (by the answer to a POST) or `list`.
 _IDS = "ids"

@@ -10,9 +10,9 @@ from typing import Any
 from providers.base import Probe, Verdict, id_text
 from providers.errors import ForeignHost, ProviderError, scrub
 from providers.http import segment
-from providers.myipr_answers import one, results
-from providers.myipr_categories import pairs, shown
-from providers.myipr_certificate import certificate
+from providers.myipr.answers import one, results
+from providers.myipr.categories import pairs, shown
+from providers.myipr.certificate import certificate
 
 
 async def look_around(provider: Any) -> list[Probe]:

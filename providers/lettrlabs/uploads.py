@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from providers.base import Provider
-from providers.lettrlabs_answers import envelope_of, upload_id, uploaded_at
-from providers.lettrlabs_posts import KEPT, SKEW, Posts
+from providers.lettrlabs.answers import envelope_of, upload_id, uploaded_at
+from providers.lettrlabs.posts import KEPT, SKEW, Posts
 
 #: The list is read so far for an upload, in pages of 500: its order is not documented (contract 7).
 LIST_PAGES = 20

@@ -13,8 +13,8 @@ from joserfc.jwk import ECKey
 from pydantic import TypeAdapter, ValidationError
 
 from jobs.errors import ConfigurationError
-from providers.commonsdb_requests import Credential, DeclareRequest, plain_json
-from providers.commonsdb_settings import CommonsDBSettings
+from providers.commonsdb.requests import Credential, DeclareRequest, plain_json
+from providers.commonsdb.settings import CommonsDBSettings
 
 _PUBLIC = ("kty", "crv", "x", "y")
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import ConfigurationError
-from providers import commonsdb_shown as shown
 from providers.base import Probe
-from providers.commonsdb_identifier import cid_v1
+from providers.commonsdb import shown
+from providers.commonsdb.identifier import cid_v1
 from providers.errors import NotReady, ProviderError, Unauthorized
 
 if TYPE_CHECKING:

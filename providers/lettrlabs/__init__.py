@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from providers.base import Probe, Provider, ProviderSettings, Words
-from providers.lettrlabs_convert import Convert
-from providers.lettrlabs_delete import Delete
-from providers.lettrlabs_posts import Posts
-from providers.lettrlabs_probe import probe
-from providers.lettrlabs_uploads import Uploads
+from providers.lettrlabs.convert import Convert
+from providers.lettrlabs.delete import Delete
+from providers.lettrlabs.posts import Posts
+from providers.lettrlabs.probe import probe
+from providers.lettrlabs.uploads import Uploads
 
 
 class LettrLabsSettings(ProviderSettings):

@@ -11,7 +11,7 @@ from typing import Any
 
 from providers.base import Provider, id_text
 from providers.errors import Busy, NotSent, PermanentError, Refused, TransientError, scrub
-from providers.myipr_answers import results
+from providers.myipr.answers import results
 
 #: The list is asked for anew after so many seconds, and whenever a name is not in it.
 KEPT = 3600.0

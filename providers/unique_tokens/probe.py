@@ -14,8 +14,8 @@ from jobs.errors import ArtifactError, SizeMismatch
 from providers.base import Probe
 from providers.errors import LostAnswer, ProviderError, Unauthorized
 from providers.http import segment
-from providers.token_documents import head_of, joined, link, part, whole
-from providers.token_sessions import SessionProvider
+from providers.unique_tokens.documents import head_of, joined, link, part, whole
+from providers.unique_tokens.sessions import SessionProvider
 
 #: A preset that the pages show, and the number of its characters.
 _ALPHABET, _LENGTH, _DIGITS = "UPPER_HEX", 16, 12

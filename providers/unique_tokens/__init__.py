@@ -20,12 +20,12 @@ from jobs.states import JobState
 from providers.base import Notes, Probe, ProviderSettings, id_text
 from providers.errors import BadAnswer, NotSent, ProviderError, Refused
 from providers.http import segment
-from providers.token_alphabets import Alphabets
-from providers.token_documents import MEDIA_TYPE, part, whole
-from providers.token_lines import SNAPSHOT, Line
-from providers.token_probe import probe
-from providers.token_requests import ContinueRequest, ProduceRequest, common, order
-from providers.token_sessions import Parts, SessionProvider, not_sent
+from providers.unique_tokens.alphabets import Alphabets
+from providers.unique_tokens.documents import MEDIA_TYPE, part, whole
+from providers.unique_tokens.lines import SNAPSHOT, Line
+from providers.unique_tokens.probe import probe
+from providers.unique_tokens.requests import ContinueRequest, ProduceRequest, common, order
+from providers.unique_tokens.sessions import Parts, SessionProvider, not_sent
 
 __all__ = ["PROVIDER", "Continue", "ContinueRequest", "Produce", "ProduceRequest", "UniqueTokens"]
 

@@ -16,14 +16,14 @@ from typing import Any, ClassVar
 
 from jobs.record import Job
 from jobs.states import JobState
-from providers import commonsdb_shown as shown
 from providers.base import Located, Notes, Observation, Operation, Probe, Provider, Verdict, Words, id_text
-from providers.commonsdb_identifier import cid_v1
-from providers.commonsdb_probe import probe
-from providers.commonsdb_requests import DeclareRequest
-from providers.commonsdb_settings import CommonsDBSettings
-from providers.commonsdb_signing import Signer
-from providers.commonsdb_stamps import Stamper
+from providers.commonsdb import shown
+from providers.commonsdb.identifier import cid_v1
+from providers.commonsdb.probe import probe
+from providers.commonsdb.requests import DeclareRequest
+from providers.commonsdb.settings import CommonsDBSettings
+from providers.commonsdb.signing import Signer
+from providers.commonsdb.stamps import Stamper
 from providers.errors import (
     BadAnswer,
     Busy,
@@ -319,7 +319,7 @@ class CommonsDB(Provider):
         self.notes.remember(self.name, _SKEW, str(round((server - ours) * 1000)))
 
     async def probe(self) -> list[Probe]:
-        """What the calls that change nothing tell; see `providers/commonsdb_probe.py`."""
+        """What the calls that change nothing tell; see `providers/commonsdb/probe.py`."""
         return await probe(self)
 
 

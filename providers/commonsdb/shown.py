@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from providers.commonsdb_identifier import cid_v1
-from providers.commonsdb_requests import plain_json
+from providers.commonsdb.identifier import cid_v1
+from providers.commonsdb.requests import plain_json
 from providers.errors import BadAnswer, NotFound
 from providers.http import Answer, ProviderClient, segment
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from providers.base import Notes, Provider, id_text
 from providers.errors import BadAnswer, Busy, NotSent, ProviderError, Refused, TransientError, Unauthorized
 from providers.http import segment
-from providers.token_documents import MEDIA_TYPE, check, part
+from providers.unique_tokens.documents import MEDIA_TYPE, check, part
 
 Parts = Mapping[str, tuple[str, bytes, str]]
 

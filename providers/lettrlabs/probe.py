@@ -6,7 +6,7 @@ from typing import Any
 
 from providers.base import Probe, Provider
 from providers.errors import NotFound, PermanentError, scrub
-from providers.lettrlabs_answers import envelope_of, upload_id, uploaded_at
+from providers.lettrlabs.answers import envelope_of, upload_id, uploaded_at
 
 #: An id that no account has yet: the largest signed 32-bit integer.
 _NO_SUCH = 2**31 - 1

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from providers.errors import BadAnswer, ForeignHost, PermanentError, Unauthorized, Unavailable
 from providers.http import ProviderClient, segment
-from providers.myipr_answers import one
+from providers.myipr.answers import one
 
 #: A PDF says so within its first bytes; anything else under the link is no certificate.
 _MARK, _WITHIN = b"%PDF-", 1024

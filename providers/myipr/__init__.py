@@ -27,11 +27,11 @@ from providers.base import (
 )
 from providers.errors import BadAnswer, PermanentError, Refused, scrub
 from providers.http import Answer, segment
-from providers.myipr_answers import one, results
-from providers.myipr_categories import Categories
-from providers.myipr_certificate import certificate
-from providers.myipr_probe import look_around
-from providers.myipr_request import CertifyRequest, derived_name, kilobytes
+from providers.myipr.answers import one, results
+from providers.myipr.categories import Categories
+from providers.myipr.certificate import certificate
+from providers.myipr.probe import look_around
+from providers.myipr.request import CertifyRequest, derived_name, kilobytes
 
 
 class MyIPRSettings(ProviderSettings):

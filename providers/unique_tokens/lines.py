@@ -11,7 +11,7 @@ from jobs.record import Job
 from providers.base import Located, Observation, Operation, Request, Verdict, Words, id_text
 from providers.errors import NotFound, PermanentError, Unauthorized
 from providers.http import Answer, segment
-from providers.token_documents import check, head_of, joined, link, no_errors, part, whole
+from providers.unique_tokens.documents import check, head_of, joined, link, no_errors, part, whole
 
 #: Contract 7. No word of failure is documented; a dismantled line can never bring its files.
 WORDS = Words(succeeded=("ended", "finished", "analyzed"), failed=("deleted",), running=("requested", "started"))

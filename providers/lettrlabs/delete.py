@@ -8,8 +8,8 @@ from typing import Any
 from jobs.record import Job
 from providers.base import Located, Observation, Operation, Verdict
 from providers.errors import NotFound
-from providers.lettrlabs_answers import Conversions
-from providers.lettrlabs_records import DeleteRequest
+from providers.lettrlabs.answers import Conversions
+from providers.lettrlabs.records import DeleteRequest
 
 
 class Delete(Conversions, Operation[DeleteRequest]):

@@ -104,7 +104,7 @@ class Child:
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.log = log
-        with log.open("ab") as out:
+        with log.open("wb") as out:
             self.process = subprocess.Popen(
                 list(command),
                 env=dict(environment),

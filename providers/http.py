@@ -212,6 +212,9 @@ class ProviderClient:
         self._download_hosts = tuple(pattern.lower() for pattern in download_hosts)
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=15)
         self._transport = AiohttpTransport(limits=limits, trust_env=False)
+        self._timeout = aiohttp.ClientTimeout(
+            sock_connect=connect_timeout, sock_read=read_timeout, connect=connect_timeout + read_timeout
+        )
         self._client = httpx.AsyncClient(
             transport=self._transport,
             timeout=httpx.Timeout(read_timeout, connect=connect_timeout, pool=connect_timeout + read_timeout),
@@ -267,13 +270,34 @@ class ProviderClient:
                 an answer: `Answer.check` judges it.
         """
         sent = {**self._headers, **(headers or {})}
-        async with self._exchange(method, self.base_url + path, sent, json=json, params=params) as response:
-            body = bytearray()
-            async for chunk in _chunks(response):
-                body += chunk
-                if len(body) > MAX_ANSWER:
-                    raise BadAnswer(f"an answer longer than {MAX_ANSWER} bytes")
-            return Answer(response.status_code, response.headers, _without_keys(bytes(body), sent))
+        body = bytearray()
+        try:
+            content = None if json is None else _content(json)
+            url = self.base_url + path + (f"?{httpx.QueryParams(params)}" if params else "")
+            "".join(sent.values()).encode("ascii")  # aiohttp would send any other key as UTF-8
+        except (httpx.InvalidURL, ValueError, TypeError) as error:
+            raise PermanentError(f"the request cannot be made ({type(error).__name__})") from None
+        typed = {"Content-Type": "application/json"} if content is not None else {}
+        try:
+            # Straight to aiohttp: httpx's own objects for a request and an answer cost as much as the rest of a poll.
+            async with self._session().request(
+                method, url, headers={**typed, **sent}, data=content, allow_redirects=False, timeout=self._timeout
+            ) as response:
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > MAX_ANSWER:
+                        raise BadAnswer(f"an answer longer than {MAX_ANSWER} bytes")
+                return Answer(response.status, response.headers, _without_keys(bytes(body), sent))
+        except _RAISED as error:
+            raise map_exception(error) from None
+        except ValueError as error:  # a head that cannot be written or read
+            raise BadAnswer(f"the answer cannot be read ({type(error).__name__})") from None
+
+    def _session(self) -> aiohttp.ClientSession:
+        """The transport's own session: calls and downloads share connections and their limit."""
+        if not isinstance(self._transport.client, aiohttp.ClientSession):
+            self._transport.client = self._transport.get_client()
+        return self._transport.client
 
     @asynccontextmanager
     async def download(
@@ -326,6 +350,11 @@ class ProviderClient:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+
+
+def _content(value: Any) -> bytes:
+    """A body as httpx writes it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:

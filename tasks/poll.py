@@ -22,6 +22,7 @@ from providers.base import Observation, Verdict
 from providers.errors import Busy, LostAnswer, ProviderError
 from tasks import gate
 from tasks.announce import Announcer
+from tasks.clock import Bundled
 from tasks.stage import begin, close, conclude, expire
 from tasks.ways import WORKFLOWS
 
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 _new_words: set[tuple[str, str]] = set()
 
 
-@shared_task(name="settle.poll", bind=True, ignore_result=True)
+@shared_task(name="settle.poll", bind=True, ignore_result=True, base=Bundled)
 def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str | None = None) -> str:
     """Look at jobs of one provider, all at the same time."""
     run, announcer = runtime(), Announcer.of(self)

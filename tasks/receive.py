@@ -24,6 +24,7 @@ from jobs.errors import InvalidJob
 from jobs.inbox import Inbox
 from jobs.record import Job
 from tasks.announce import Announcer
+from tasks.clock import nudge
 from tasks.intake import new_job, record_all
 from tasks.repeat import Repeating
 from tasks.ways import WORKFLOWS
@@ -162,4 +163,6 @@ class Intake(Repeating):
     def look(self) -> float:
         """Receive what waits; look again at once if there may be more."""
         taken = receive(self._run, self._inbox, self._announcer)
+        if taken:
+            nudge()
         return 0.0 if taken == _AT_ONCE else self._run.settings.clock_interval / 4

@@ -25,6 +25,7 @@ from providers.base import Located, Operation
 from providers.errors import LostAnswer, NotSent, PermanentError, ProviderError, TransientError
 from tasks import gate
 from tasks.announce import Announcer
+from tasks.clock import Bundled
 from tasks.intake import problems
 from tasks.stage import begin, close, conclude, expire, fail
 
@@ -36,7 +37,7 @@ Receipt = Mapping[str, Any]
 _DOUBT_CAP = 900.0
 
 
-@shared_task(name="settle.submit", bind=True, ignore_result=True)
+@shared_task(name="settle.submit", bind=True, ignore_result=True, base=Bundled)
 def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str | None = None) -> str:
     """Submit jobs of one provider; those in doubt are asked for instead."""
     run, announcer = runtime(), Announcer.of(self)

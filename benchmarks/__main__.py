@@ -32,7 +32,9 @@ class Sizes:
     singles: int
 
 
-FULL = Sizes(rounds=3, jobs=1000, seconds=12, span=8, waiting=100_000, short=10_000, files=1500, large=1 << 30, singles=20)
+FULL = Sizes(
+    rounds=3, jobs=1000, seconds=12, span=8, waiting=100_000, short=10_000, files=1500, large=1 << 30, singles=20
+)
 QUICK = Sizes(rounds=1, jobs=200, seconds=3, span=2, waiting=10_000, short=500, files=60, large=1 << 27, singles=5)
 
 
@@ -128,7 +130,9 @@ class Bench:
             at_most(f"growth of a worker's memory with {jobs}", found.growth * 100, 5, " %"),
             at_most(f"Redis memory per job with {jobs}", found.bytes_per_job / 1000, 1.5, " KB"),
             at_most("a worker started later has done its first bundle after", found.joined, 2, " s"),
-            at_most(f"lateness p50 with {jobs}, against a hundredth of them", found.lateness[0], round(allowed, 1), " ms"),
+            at_most(
+                f"lateness p50 with {jobs}, against a hundredth of them", found.lateness[0], round(allowed, 1), " ms"
+            ),
         ]
 
     def _files(self) -> list[Target]:
@@ -148,7 +152,8 @@ class Bench:
     def _linear(self) -> list[Target]:
         few, many = max(self._sizes.waiting // 100, 1), self._sizes.waiting
         small, large = (
-            latency.cost_per_poll(self._server, self._folder, jobs=jobs, seconds=self._sizes.span) for jobs in (few, many)
+            latency.cost_per_poll(self._server, self._folder, jobs=jobs, seconds=self._sizes.span)
+            for jobs in (few, many)
         )
         self._tell(f"cost per poll: {few:,} jobs {small}, {many:,} jobs {large}")
         self.notes.append(

@@ -134,7 +134,9 @@ class Child:
             if self.process.poll() is not None:
                 break
             time.sleep(0.05)
-        raise RuntimeError(f"{self.log.name}: no {text!r} in its output:\n{self.log.read_text(errors='replace')[-2000:]}")
+        raise RuntimeError(
+            f"{self.log.name}: no {text!r} in its output:\n{self.log.read_text(errors='replace')[-2000:]}"
+        )
 
     def stop(self, *, kill: bool = False) -> None:
         """End it, with its children."""

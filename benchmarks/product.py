@@ -85,9 +85,7 @@ def fresh_redis(folder: Path) -> Iterator[EmbeddedRedis]:
 
 
 @contextmanager
-def running(
-    url: str, folder: Path, *, workers: Sequence[str] = tuple(WORKERS), **settings: Any
-) -> Iterator[Product]:
+def running(url: str, folder: Path, *, workers: Sequence[str] = tuple(WORKERS), **settings: Any) -> Iterator[Product]:
     """Settle, polling a server.
 
     Args:

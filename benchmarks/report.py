@@ -53,7 +53,10 @@ def write(
         "",
     ]
     if quick:
-        lines += ["**A quick try with small sizes: these figures say that the harness works, not how fast Settle is.**", ""]
+        lines += [
+            "**A quick try with small sizes: these figures say that the harness works, not how fast Settle is.**",
+            "",
+        ]
     lines += [
         "## Settle beside its peers",
         "",

@@ -94,8 +94,8 @@ def rounds(
             run = measure(contender, server, folder, jobs=jobs, seconds=seconds)
             if run.server > 0.9:
                 raise RuntimeError(f"the status server was the bottleneck ({run.server:.0%} of a core) for {name}")
-            tell(f"round {number + 1}: {name}: {run.rate:,.0f} polls/s, {run.cpu:.3f} ms a poll, server {run.server:.0%}")
+            tell(
+                f"round {number + 1}: {name}: {run.rate:,.0f} polls/s, {run.cpu:.3f} ms a poll, server {run.server:.0%}"
+            )
             found[name].append(run)
     return found
-
-

@@ -79,7 +79,9 @@ def measure(server: StatusServer, folder: Path, *, jobs: int, load: int, seconds
         seeding.waiting(ledger, settle.client, active, first=0.5, spread=INTERVAL, begin=20_000_000)
         with _first_bundle(settle, "later") as first:
             after = _lateness(server, seconds)
-            growth = max(process.memory_info().rss / rss[process.pid] - 1 for process in tree([worker]) if process.pid in rss)
+            growth = max(
+                process.memory_info().rss / rss[process.pid] - 1 for process in tree([worker]) if process.pid in rss
+            )
             later = settle.start("later", product.WORKERS["poll-worker"])
             ready = time.monotonic()
             joined = first(30.0) - ready
@@ -152,5 +154,3 @@ def _first_bundle(settle: product.Product, name: str) -> Iterator[Any]:
     finally:
         stop.set()
         thread.join(5)
-
-

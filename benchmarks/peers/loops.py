@@ -1,6 +1,6 @@
 """Two loops that keep nothing: one asyncio process, with httpx or with aiohttp. What Python itself can do.
 
-    python loops.py httpx|aiohttp JOBS
+python loops.py httpx|aiohttp JOBS
 """
 
 import asyncio

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any
 
 from celery import Task, shared_task
@@ -54,15 +55,22 @@ def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str |
 
 
 async def _observe_all(run: Runtime, jobs: list[Job]) -> list[Observation | Exception]:
-    return await asyncio.gather(*(_observe(run, job) for job in jobs))
+    answers: list[Observation | Exception] = [LostAnswer("no answer in time")] * len(jobs)
+
+    async def look(number: int, job: Job) -> None:
+        answers[number] = await _observe(run, job)
+
+    # One time-out for all: each of its own costs a task and a timer per poll.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(run.settings.lease * 0.8):
+            await asyncio.gather(*(look(number, job) for number, job in enumerate(jobs)))
+    return answers
 
 
 async def _observe(run: Runtime, job: Job) -> Observation | Exception:
     try:
         operation = run.provider(job.provider).operation(job.workflow.partition(".")[2])
-        return await asyncio.wait_for(operation.observe(job), run.settings.lease * 0.8)
-    except TimeoutError:
-        return LostAnswer("no answer in time")
+        return await operation.observe(job)
     except (ProviderError, ConfigurationError) as error:
         return error
     except Exception as error:  # a defect of ours, or an answer nobody thought of: the other jobs go on

@@ -88,9 +88,7 @@ class Measured:
                 wakes = [(claim.id, claim.seq) for claim in bundle.claims]
                 now = self.ledger.now()
                 begun = self.ledger.begin(seeding.PROVIDER, wakes, (JobState.POLLING,), LIMITS.lease)
-                moves = [
-                    job.stay(now=now, due_at=now + 3600, polls=job.polls + 1, word="processing") for job in begun
-                ]
+                moves = [job.stay(now=now, due_at=now + 3600, polls=job.polls + 1, word="processing") for job in begun]
                 if None in self.ledger.write(moves):
                     raise RuntimeError("a claim was lost")
                 self.ledger.close_bundle(seeding.PROVIDER, bundle.name)

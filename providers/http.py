@@ -124,6 +124,10 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+#: One for all: `json.loads` makes one per call when it is told anything.
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An HTTP answer, wholly read."""
@@ -139,7 +143,7 @@ class Answer:
             BadAnswer: it is not JSON.
         """
         try:
-            return json.loads(self.body, parse_constant=_no_constant)
+            return _DECODER.decode(self.body.decode(json.detect_encoding(self.body), "surrogatepass"))
         except (ValueError, RecursionError):
             raise BadAnswer(f"HTTP {self.status} with a body that is not JSON") from None
 

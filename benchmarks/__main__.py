@@ -83,8 +83,8 @@ class Bench:
         other = latency.of_loop(loop, self._server, self._folder, rate=rate, seconds=span)
         self._tell(f"lateness at {rate:,.0f} polls/s: {late.p50:.1f} / {late.p99:.1f} ms")
         self.notes.append(
-            f"Lateness at half of saturation: {late.offered:,.0f} polls/s offered, {late.made:,.0f} made. The asyncio + "
-            f"aiohttp loop with the same load: p50 {other.p50:.1f} ms, p99 {other.p99:.1f} ms."
+            f"Lateness at half of saturation: {late.offered:,.0f} polls/s offered, {late.made:,.0f} made. The asyncio "
+            f"+ aiohttp loop with the same load: p50 {other.p50:.1f} ms, p99 {other.p99:.1f} ms."
         )
         return [
             at_most("lateness at half of saturation, p50", late.p50, 30, " ms", digits=1),
@@ -102,8 +102,8 @@ class Bench:
         one = throughput.one_job(self._server, self._folder, times=sizes.singles)
         self._tell(f"one job: {statistics.median(one):.0f} ms")
         self.notes.append(
-            f"Short jobs: {sizes.short:,} triggers by `send_task` waited in the queue; intake, submission, poll and end "
-            f"ran at once. One job alone: from {min(one):.0f} to {max(one):.0f} ms."
+            f"Short jobs: {sizes.short:,} triggers by `send_task` waited in the queue; intake, submission, poll and "
+            f"end ran at once. One job alone: from {min(one):.0f} to {max(one):.0f} ms."
         )
         return [
             at_least("triggers taken into the ledger per second", short.accepted, 1000, digits=0),
@@ -119,9 +119,9 @@ class Bench:
         self._tell(f"waiting: {found}")
         jobs = f"{found.jobs:,} waiting"
         self.notes.append(
-            f"With {jobs} Redis itself used {found.idle_redis:.2%} of a core. Beside them, at {load:,.0f} polls/s of other "
-            f"jobs: p50 {found.lateness[0]:.1f} ms, p99 {found.lateness[1]:.1f} ms; with a hundredth of them waiting: "
-            f"{found.lateness_before[0]:.1f} and {found.lateness_before[1]:.1f} ms."
+            f"With {jobs} Redis itself used {found.idle_redis:.2%} of a core. Beside them, at {load:,.0f} polls/s of "
+            f"other jobs: p50 {found.lateness[0]:.1f} ms, p99 {found.lateness[1]:.1f} ms; with a hundredth of them "
+            f"waiting: {found.lateness_before[0]:.1f} and {found.lateness_before[1]:.1f} ms."
         )
         # A difference below the clock's own grain is none.
         allowed = max(found.lateness_before[0] * 1.25, found.lateness_before[0] + 2)
@@ -141,8 +141,8 @@ class Bench:
         )
         self._tell(f"large file: {found}")
         self.notes.append(
-            f"A file of {found.size / 2**20:,.0f} MiB: Settle {found.settle / 1e6:,.0f} MB/s fetched and verified, curl and "
-            f"sha256sum {found.curl / 1e6:,.0f} MB/s."
+            f"A file of {found.size / 2**20:,.0f} MiB: Settle {found.settle / 1e6:,.0f} MB/s fetched and verified, "
+            f"curl and sha256sum {found.curl / 1e6:,.0f} MB/s."
         )
         return [
             at_least("fetch and verify ÷ curl and sha256sum", found.settle / found.curl, 0.6),

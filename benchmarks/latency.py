@@ -28,7 +28,7 @@ class Late:
 
 def of_settle(server: StatusServer, folder: Path, *, rate: float, seconds: float) -> Late:
     """Settle, with jobs that are being polled every `INTERVAL`, their starts spread evenly."""
-    window = {"poll_first": INTERVAL, "poll_minimum": INTERVAL, "poll_maximum": INTERVAL}
+    window: dict[str, Any] = {"poll_first": INTERVAL, "poll_minimum": INTERVAL, "poll_maximum": INTERVAL}
     jobs = max(int(rate * INTERVAL), 1)
     server.reset(polls=1_000_000, interval=INTERVAL)
     with product.running(server.url, folder, **window) as settle:
@@ -57,7 +57,7 @@ def _watch(server: StatusServer, rate: float, seconds: float) -> Late:
 
 def cost_per_poll(server: StatusServer, folder: Path, *, jobs: int, seconds: float) -> tuple[float, float]:
     """CPU of Settle and Redis per poll, milliseconds, and polls per second, with so many jobs and all it can do."""
-    window = {"poll_first": 0.01, "poll_minimum": 0.01, "poll_maximum": 0.01}
+    window: dict[str, Any] = {"poll_first": 0.01, "poll_minimum": 0.01, "poll_maximum": 0.01}
     server.reset(polls=1_000_000, interval=0.01)
     with product.running(server.url, folder, **window) as settle:
         ledger: Any = settle.runtime.ledger

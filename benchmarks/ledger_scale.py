@@ -2,8 +2,8 @@
 
     python -m benchmarks.ledger_scale [--jobs 1000000]
 
-A real Redis with its append-only file, one client, no workers and no HTTP. Jobs wait for polls that are spread over an hour;
-then bundles are claimed, begun and rescheduled as the poll stage does, and as many finished as were accepted.
+A real Redis with its append-only file, one client, no workers and no HTTP. Jobs wait for polls that are spread over an
+hour; those that are due are claimed, begun and rescheduled in bundles, as the poll stage does, and new ones recorded.
 """
 
 from __future__ import annotations

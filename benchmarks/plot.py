@@ -16,7 +16,8 @@ def svg(comparison: Comparison) -> str:
     height = _TOP + _ROW * len(names) + 16
     total = _LEFT + 2 * (_WIDTH + 90)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total} {height}" font-family="sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total} {height}">',
+        "<style>text { font: 13px sans-serif; fill: #222222 }</style>",
         f'<rect width="{total}" height="{height}" fill="#ffffff"/>',
     ]
     charts = (
@@ -37,6 +38,6 @@ def svg(comparison: Comparison) -> str:
             parts += [
                 f'<rect x="{left}" y="{y}" width="{max(length, 1):.1f}" height="18" fill="{colour}"/>',
                 f'<path d="M{left + low:.1f} {y + 9}H{left + high:.1f}" stroke="#222222"/>',
-                f'<text x="{left + high + 6:.1f}" y="{y + 14}" fill="#222222">{form.format(figure(name).median)}</text>',
+                f'<text x="{left + high + 6:.1f}" y="{y + 14}">{form.format(figure(name).median)}</text>',
             ]
     return "\n".join([*parts, "</svg>", ""])

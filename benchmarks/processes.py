@@ -40,14 +40,9 @@ def cpu_seconds(pids: Sequence[int]) -> float:
     return total
 
 
-def memory(pids: Sequence[int]) -> int:
-    """Resident memory of these trees in bytes; pages that processes share count once (PSS)."""
-    return sum(process.memory_full_info().pss for process in tree(pids))
-
-
 def largest_rss(pids: Sequence[int]) -> int:
     """Resident memory of the largest process in these trees, in bytes."""
-    return max(process.memory_info().rss for process in tree(pids))
+    return max(int(process.memory_info().rss) for process in tree(pids))
 
 
 class Sampler:

@@ -69,8 +69,7 @@ class Product:
         """Trigger jobs with `send_task`, as any application would."""
         if not kwargs:
             kwargs = {"conversions": [RECORD]}
-        with Celery(broker=self.redis.url, backend=self.redis.url) as app, app.producer_pool.acquire() as producer:
-            app.conf.task_ignore_result = True
+        with Celery(broker=self.redis.url) as app, app.producer_pool.acquire() as producer:
             for number in range(jobs):
                 app.send_task(f"settle.{workflow}", kwargs=kwargs, task_id=f"{prefix}-{number}", producer=producer)
 

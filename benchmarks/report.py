@@ -14,18 +14,18 @@ from benchmarks.saturation import SETTLE
 _METHOD = """\
 ## Method
 
-- Every contender does the same work: one POST, then GETs until the job is complete at its {polls}th poll, {jobs:,} jobs at once, and
-  {interval:g} s between the polls of a job, so that each wait goes through the contender's own way of waiting. All poll one
-  server, a process of its own that was never busier than {server:.0%} of a core.
-- They take turns, {rounds} round(s). Figures are medians; the spread is from the lowest to the highest round, as a share of the
-  median. Ratios are made within a round, so that what disturbs a round disturbs both sides.
-- Polls per second count between the 10th and the 90th percentile of the polls. Who needs longer than {seconds:g} s for all of them
-  is judged by those it made. CPU is that of the whole process tree with its Redis over the same time; the status server and
-  whoever triggers are left out.
-- Settle is the product as it is run: the two workers of the Procfile, the ledger with its append-only file (synced every
-  second), events on the stream, events for Flower. It also submits through its ledger, with intent and receipt. The peers'
-  Redis has the same settings; their events are off, as is their default. Async peers use aiohttp, the others httpx with one
-  connection per thread. The two loops keep nothing: a crash loses every job.
+- Every contender does the same work: one POST, then GETs until the job is complete at its {polls}th poll, {jobs:,} jobs
+  at once, and {interval:g} s between the polls of a job, so that each wait goes through the contender's own way of
+  waiting. All poll one server, a process of its own that was never busier than {server:.0%} of a core.
+- They take turns, {rounds} round(s). Figures are medians; the spread is from the lowest to the highest round, as a
+  share of the median. Ratios are made within a round, so that what disturbs a round disturbs both sides.
+- Polls per second count between the 10th and the 90th percentile of the polls. Who needs longer than {seconds:g} s
+  for all of them is judged by those it made. CPU is that of the whole process tree with its Redis over the same
+  time; the status server and whoever triggers are left out.
+- Settle is the product as it is run: the two workers of the Procfile, the ledger with its append-only file (synced
+  every second), events on the stream, events for Flower. It also submits through its ledger, with intent and receipt.
+  The peers' Redis has the same settings; their events are off, as is their default. Async peers use aiohttp, the others
+  httpx with one connection per thread. The two loops keep nothing: a crash loses every job.
 - Lateness: arrival of a poll − (answer to the job's previous request + interval), by the server's one clock.
 - Many jobs are put into the ledger as copies of one that went the ordinary way (`benchmarks/seeding.py`).
 """

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import product
 from benchmarks.contenders import Contender, Run
@@ -40,7 +41,7 @@ class Saturation:
 @contextmanager
 def settle(url: str, folder: Path) -> Iterator[Run]:
     """Settle, with the interval of all others as its poll window."""
-    window = {"poll_first": INTERVAL, "poll_minimum": INTERVAL, "poll_maximum": INTERVAL}
+    window: dict[str, Any] = {"poll_first": INTERVAL, "poll_minimum": INTERVAL, "poll_maximum": INTERVAL}
     with product.running(url, folder, **window) as running:
         yield Run(running.pids, running.send)
 

@@ -1,7 +1,7 @@
 """The remote API that every contender polls: answers as LettrLabs and Unique Tokens do, and keeps the books.
 
-A process of its own, with nothing but the standard library and uvloop, so that it is never the bottleneck. It counts the
-polls of each job and measures their lateness by one clock: arrival − (answer to the job's previous request + interval).
+A process of its own, with nothing but the standard library and uvloop, so that it is never the bottleneck. It counts
+the polls of each job and measures their lateness by one clock: arrival − (answer to the previous request + interval).
 
     python status_server.py [--port 0]
 

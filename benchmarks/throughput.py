@@ -15,9 +15,10 @@ from celery import Celery
 from benchmarks import product
 from benchmarks.processes import largest_rss
 from benchmarks.server_client import StatusServer
+from jobs.states import JobState
 
 #: A poll window for jobs that are ready at once.
-AT_ONCE = {"poll_first": 0.0, "poll_minimum": 0.01, "poll_maximum": 0.01}
+AT_ONCE: dict[str, Any] = {"poll_first": 0.0, "poll_minimum": 0.01, "poll_maximum": 0.01}
 TOKENS: dict[str, Any] = {
     "alphabet": "UPPER_HEX",
     "digits": 63,
@@ -66,7 +67,7 @@ def jobs_per_second(
                 raise RuntimeError(f"{settle.client.zcard(done)} of {jobs} jobs finished: see the logs in {folder}")
             time.sleep(0.2)
         states = settle.runtime.ledger.counts(provider)
-        if states.get("succeeded") != jobs:  # type: ignore[call-overload]
+        if states.get(JobState.SUCCEEDED) != jobs:
             raise RuntimeError(f"not all jobs succeeded: {states}")
         finished = [score for _, score in settle.client.zrange(done, 0, -1, withscores=True)]
         index = settle.client.zrange(f"settle:{{{provider}}}:index", 0, -1, withscores=True)
@@ -133,7 +134,7 @@ def _stages(settle: product.Product, job_id: str, worker: list[int] | None = Non
     peak = 0
     end = time.monotonic() + 300
     while time.monotonic() < end:
-        at = {event.target: event.at for event in settle.runtime.ledger.events("unique_tokens", job_id)}
+        at = {event.target.value: event.at for event in settle.runtime.ledger.events("unique_tokens", job_id)}
         if worker:
             peak = max(peak, largest_rss(worker))
         if "failed" in at or "emitting" in at:

@@ -1,4 +1,4 @@
-"""What waiting costs: CPU of idle workers, memory, lateness beside very many waiting jobs, a worker that comes later."""
+"""What waiting costs: CPU of idle workers, memory, lateness beside very many waiting jobs, a worker that comes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def measure(server: StatusServer, folder: Path, *, jobs: int, load: int, seconds
         load: polls per second of other jobs, while lateness is measured.
         seconds: for each of the spans.
     """
-    window = {"poll_first": INTERVAL, "poll_minimum": INTERVAL, "poll_maximum": INTERVAL}
+    window: dict[str, Any] = {"poll_first": INTERVAL, "poll_minimum": INTERVAL, "poll_maximum": INTERVAL}
     few = max(jobs // 100, 1)
     with product.running(server.url, folder, **window) as settle:
         server.reset(polls=1_000_000, interval=INTERVAL)

@@ -175,6 +175,7 @@ def main() -> None:
     # The application's module reads its settings when it is imported; none of this machine's may count.
     for name in [name for name in os.environ if name.startswith("SETTLE_")]:
         del os.environ[name]
+    load = os.getloadavg()[0]
     sizes = QUICK if asked.quick else FULL
     pythons = Pythons(asked.peers.absolute() / "bin" / "python", asked.arq.absolute() / "bin" / "python")
     with tempfile.TemporaryDirectory(prefix="settle-bench-") as name, StatusServer(pythons.peers, Path(name)) as server:
@@ -191,6 +192,7 @@ def main() -> None:
         jobs=sizes.jobs,
         rounds=sizes.rounds,
         seconds=sizes.seconds,
+        load=load,
         quick=asked.quick,
     )
     (asked.out / "benchmarks.svg").write_text(plot.svg(comparison))

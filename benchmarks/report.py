@@ -42,6 +42,7 @@ def write(
     jobs: int,
     rounds: int,
     seconds: float,
+    load: float,
     quick: bool,
 ) -> Path:
     """Write the page; returns where it is."""
@@ -49,7 +50,7 @@ def write(
     lines = [
         "# Benchmarks",
         "",
-        f"Written by `make bench{' QUICK=1' if quick else ''}`. {_machine()}",
+        f"Written by `make bench{' QUICK=1' if quick else ''}`. {_machine(load)}",
         "",
     ]
     if quick:
@@ -79,10 +80,12 @@ def write(
     return target
 
 
-def _machine() -> str:
+def _machine(load: float) -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in ("celery", "kombu", "redis", "aiohttp", "httpx"))
     cores = len(os.sched_getaffinity(0))
-    return f"{cores} core(s), {platform.system()}, Python {platform.python_version()}, {packages}, Valkey 9."
+    busy = "; **others were using it**, so only ratios count" if load > 0.5 else ""
+    begun = f"Load average when it began: {load:.1f}{busy}."
+    return f"{begun} {cores} core(s), {platform.system()}, Python {platform.python_version()}, {packages}, Valkey 9."
 
 
 def _table(comparison: Comparison) -> list[str]:

@@ -89,12 +89,13 @@ def test_the_page_and_its_plot_are_written_whole(tmp_path: Path) -> None:
     """Each contender has a row and two bars; a target that was missed is seen at once."""
     comparison = _comparison(2000)
     (tmp_path / "benchmarks.md").write_text("what stood there before")
-    sizes = {"polls": 50, "interval": 0.01, "jobs": 1000, "rounds": 3, "seconds": 12.0}
+    sizes = {"polls": 50, "interval": 0.01, "jobs": 1000, "rounds": 3, "seconds": 12.0, "load": 3.2}
     page = report.write(tmp_path, comparison, comparison.targets(), ["A note."], quick=False, **sizes).read_text()  # type: ignore[arg-type]
     assert "before" not in page
     assert all(f"| {name} |" in page for name in comparison.runs)
     assert page.count("**no**") == 4
     assert "- A note." in page
+    assert "others were using it" in page
     picture = ET.fromstring(plot.svg(comparison))  # noqa: S314
     bars = [each for each in picture.iter("{http://www.w3.org/2000/svg}rect") if each.get("fill") != "#ffffff"]
     assert len(bars) == 2 * len(comparison.runs)

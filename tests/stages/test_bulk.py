@@ -47,7 +47,7 @@ def test_a_repeated_call_adds_nothing(stage: Stage) -> None:
 def test_one_bad_request_keeps_all_out(stage: Stage, job_id: str, request_: dict[str, object], named: str) -> None:
     """The message names the job and the field, and no value."""
     with pytest.raises(InvalidJob, match=named):
-        submit_many("myipr.certify", {"j-1": BODY, job_id: request_})
+        submit_many("myipr.certify", {**{f"j-{number}": BODY for number in range(150)}, job_id: request_})
     with pytest.raises(JobNotFound):
         stage.job("j-1")
 

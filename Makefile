@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-faults test-containers lint types format check lock clean
+.PHONY: help install demo dev bench test test-faults test-containers lint types format check lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -23,6 +23,19 @@ demo: install ## Run a dozen real jobs over four simulated APIs, and check every
 
 dev: install ## Redis, workers, Flower and the simulator in this terminal
 	@$(BIN)/settle dev
+
+bench: install $(VENV)-peers/.installed $(VENV)-arq/.installed ## Settle beside its peers, fifteen quiet minutes on two cores (QUICK=1: two); writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks --peers $(VENV)-peers --arq $(VENV)-arq $(if $(QUICK),--quick) $(ARGS)
+
+$(VENV)-peers/.installed: benchmarks/requirements.lock
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)-arq/.installed: benchmarks/requirements-arq.lock
+	$(PYTHON) -m venv $(VENV)-arq
+	$(VENV)-arq/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 test: install ## Unit, contract, property and acceptance tests, in random order
 	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --numprocesses=2 --dist=loadscope $(ARGS)
@@ -50,7 +63,8 @@ lock: ## Pin every requirement again, with hashes and without any index address
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv
 	$(VENV)-lock/bin/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o requirements.lock
 	$(VENV)-lock/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o requirements-dev.lock
+	for name in requirements requirements-arq; do $(VENV)-lock/bin/uv pip compile benchmarks/$$name.in --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o benchmarks/$$name.lock || exit 1; done
 	rm -rf $(VENV)-lock
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-arq .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -97,7 +97,10 @@ class EmbeddedRedis:
                 client.ping()
                 client.close()
                 return
-            except redis.RedisError:  # still loading, or not listening yet
+            except redis.BusyLoadingError:  # on its way, however many jobs there are
+                end = time.monotonic() + deadline
+                time.sleep(0.1)
+            except redis.RedisError:  # not listening yet
                 time.sleep(0.02)
         self.stop()
         log = self._dir / "valkey.log"

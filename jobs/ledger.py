@@ -115,6 +115,10 @@ class Ledger(Protocol):
         """Record a job, once. Nothing changes unless the answer is `CREATED`."""
         ...
 
+    def accept_all(self, jobs: Sequence[tuple[Job, Announcement | None]]) -> list[Acceptance]:
+        """Record jobs, each as `accept` does, with a few round trips for all of them."""
+        ...
+
     def provider_of(self, job_id: str) -> str:
         """The provider under which an id is recorded.
 

@@ -82,6 +82,10 @@ class MemoryLedger:
         self._tell(shelf, None, stored, announcement, news=True)
         return Acceptance.CREATED
 
+    def accept_all(self, jobs: Sequence[tuple[Job, Announcement | None]]) -> list[Acceptance]:
+        """Record jobs, each as `accept` does."""
+        return [self.accept(job, announcement) for job, announcement in jobs]
+
     @staticmethod
     def _stored(job: Job) -> Job:
         """The job as it reads after a round trip through its stored form."""

@@ -75,17 +75,48 @@ class RedisLedger:
 
     def accept(self, job: Job, announcement: Announcement | None = None) -> Acceptance:
         """Record a job, once. Nothing changes unless the answer is `CREATED`."""
+        return self.accept_all([(job, announcement)])[0]
+
+    def accept_all(self, jobs: Sequence[tuple[Job, Announcement | None]]) -> list[Acceptance]:
+        """Record jobs, each as `accept` does, with a few round trips for all of them."""
+        if not jobs:
+            return []
         # The owner key is a command of its own: it lies in another slot than the provider's keys. It is forgotten
         # after the job, and never before: no deadline bounds the time for which a job may wait for its workers. A
         # crash in between is healed by the next trigger.
         pipe = self._redis.pipeline(transaction=False)
-        pipe.set(self._owner(job.id), job.provider, nx=True)
-        pipe.get(self._owner(job.id))
-        first, owner = pipe.execute()
-        if owner != job.provider:
-            return Acceptance.CONFLICT
+        for job, _ in jobs:
+            pipe.set(self._owner(job.id), job.provider, nx=True)
+            pipe.get(self._owner(job.id))
+        answers = pipe.execute()
+        firsts, owners = answers[::2], answers[1::2]
+        pipe = self._redis.pipeline(transaction=False)
+        for (job, announcement), owner in zip(jobs, owners, strict=True):
+            if owner == job.provider:
+                self._add_accept(pipe, job, announcement)
+        said = iter(pipe.execute())
+        found = [
+            Acceptance(next(said)) if owner == job.provider else Acceptance.CONFLICT
+            for (job, _), owner in zip(jobs, owners, strict=True)
+        ]
+        for (job, _), first, answer in zip(jobs, firsts, found, strict=True):
+            if answer is Acceptance.CREATED:
+                self._keep_owner(job, first=bool(first))
+        return found
+
+    def _keep_owner(self, job: Job, *, first: bool) -> None:
+        """A new job's owner key lives as long as the job."""
+        if job.finished:
+            self._redis.pexpire(self._owner(job.id), self._retention)
+        elif not first:  # the owner of a forgotten job with the same id, about to be forgotten itself
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.set(self._owner(job.id), job.provider, nx=True)
+            pipe.persist(self._owner(job.id))
+            pipe.execute()
+
+    def _add_accept(self, pipe: Any, job: Job, announcement: Announcement | None) -> None:
         fields = [part for pair in codec.to_fields(job).items() for part in pair]
-        answer = self._script["accept"](
+        self._script["accept"](
             keys=[
                 self._key(job.provider, "job", job.id),
                 self._key(job.provider, "due"),
@@ -108,16 +139,8 @@ class RedisLedger:
                 announcement.ttl if announcement else 0,
                 *fields,
             ],
+            client=pipe,
         )
-        if answer == Acceptance.CREATED:
-            if job.finished:
-                self._redis.pexpire(self._owner(job.id), self._retention)
-            elif not first:  # the owner of a forgotten job with the same id, about to be forgotten itself
-                pipe = self._redis.pipeline(transaction=False)
-                pipe.set(self._owner(job.id), job.provider, nx=True)
-                pipe.persist(self._owner(job.id))
-                pipe.execute()
-        return Acceptance(answer)
 
     def provider_of(self, job_id: str) -> str:
         """The provider under which an id is recorded.

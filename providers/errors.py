@@ -49,6 +49,8 @@ def scrub(text: object, *, limit: int = 200) -> str:
     Names of people look like nothing in particular: what may hold them is not quoted at all.
     """
     whole = str(text)
+    if len(whole) <= min(limit, _LOOKED_AT) and whole.isascii() and whole.isalpha():
+        return whole  # a status word, as almost every poll brings one: no mask is made of letters only
     seen = whole[:_LOOKED_AT]
     if len(whole) > _LOOKED_AT and " " in seen:
         seen = seen.rpartition(" ")[0]  # half an address is not known as one

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 #: What stands where arguments would.
 REDACTED = "<redacted>"
 
+#: Task events in one message.
+_EVENTS_AT_ONCE = 100
+
 _RAISED: dict[JobState, type[JobUnsuccessful]] = {
     JobState.FAILED: JobFailed,
     JobState.EXPIRED: JobExpired,
@@ -86,7 +89,18 @@ class Announcer:
             received: the name of their entry task, if Flower has not seen it yet; its arguments are never shown.
         """
         try:
-            with self._app.events.default_dispatcher(hostname=self._hostname) as dispatcher:
+            with (
+                self._app.amqp.producer_pool.acquire(block=True) as producer,
+                # One message for all of them: each of its own costs as much as a poll.
+                self._app.events.Dispatcher(
+                    producer.connection,
+                    hostname=self._hostname,
+                    channel=producer.channel,
+                    buffer_while_offline=False,
+                    buffer_group=frozenset({"task"}),
+                    buffer_limit=_EVENTS_AT_ONCE,
+                ) as dispatcher,
+            ):
                 for job in jobs:
                     family = {"root_id": job.root or job.id, "parent_id": job.parent}
                     if received is not None:
@@ -95,6 +109,7 @@ class Announcer:
                         dispatcher.send("task-started", uuid=job.id, **family)
                     kind, fields = _event(job)
                     dispatcher.send(kind, uuid=job.id, **family, **fields)
+                dispatcher.flush()
         except (OperationalError, OSError) as error:
             logger.warning("flower_not_told", extra={"fields": {"error": type(error).__name__}})
 

@@ -7,11 +7,13 @@ is due it sleeps until something is; the sorted set holds the backlog, the queue
 from __future__ import annotations
 
 import logging
+import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from celery import current_app
+from celery import Task, current_app
+from celery.worker.request import Request as CeleryRequest
 
 from config import checks
 from config.fail_points import reach
@@ -43,6 +45,32 @@ _SINGLE = {
 
 #: The shortest sleep, seconds: a full bundle means that more is due.
 _SHORTEST = 0.005
+
+
+#: The clock of this process, and the thread that it ticks in.
+_ticking: tuple[Clock, int] | None = None
+
+
+def nudge() -> None:
+    """Tell this process's clock, if it has one, that something may be due now, or a bundle more may go out."""
+    # Timers belong to the consumer's thread: a pool of threads waits for the next tick.
+    if _ticking is not None and _ticking[1] == threading.get_ident():
+        _ticking[0].nudge()
+
+
+class Request(CeleryRequest):
+    """A bundle as the worker's main process sees it: when it is done, the clock looks at once."""
+
+    def acknowledge(self) -> None:
+        """Called when the stage has ended."""
+        super().acknowledge()
+        nudge()
+
+
+class Bundled(Task):
+    """The base of stages that take bundles."""
+
+    Request = "tasks.clock:Request"
 
 
 def tick(run: Runtime, providers: Sequence[str]) -> float:
@@ -124,6 +152,8 @@ class Clock(Repeating):
 
     def prepare(self, consumer: Any) -> None:
         """Have a ledger of its own, and say so if it may forget jobs."""
+        global _ticking
+        _ticking = (self, threading.get_ident())
         # Better a missed tick than a long wait.
         self._run = Runtime(settings(), retries=0)
         for finding in checks.reachable(self._run.redis):

@@ -7,6 +7,7 @@ the outcome its result. Nothing that a caller sends can be read in Flower or in 
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -170,32 +171,35 @@ def record(run: Runtime, announcer: Announcer, job: Job, *, task: str | None = N
         job: as `new_job` made it.
         task: the name of the entry task, if Flower has not seen its message.
     """
-    answer = _write(run, announcer, job)
-    if answer is not Acceptance.CONFLICT:
-        held = job if answer is Acceptance.CREATED else run.ledger.get(job.id)
-        announcer.to_flower([held], received=task if answer is Acceptance.CREATED else None)
-    return answer
+    return record_all(run, announcer, [(job, task)])[0]
 
 
-def record_parts(run: Runtime, announcer: Announcer, jobs: Sequence[Job]) -> list[Acceptance]:
-    """Write jobs of a group, and tell Flower of all new ones at once: that costs more than the writing."""
-    answers = [_write(run, announcer, job) for job in jobs]
-    new = [job for job, answer in zip(jobs, answers, strict=True) if answer is Acceptance.CREATED]
-    for workflow in {job.workflow for job in new}:
-        announcer.to_flower([job for job in new if job.workflow == workflow], received=f"settle.{workflow}")
-    return answers
+def record_all(run: Runtime, announcer: Announcer, jobs: Sequence[tuple[Job, str | None]]) -> list[Acceptance]:
+    """Write triggered jobs to the ledger with a few round trips, each as `record` does.
 
-
-def _write(run: Runtime, announcer: Announcer, job: Job) -> Acceptance:
+    Args:
+        run: the runtime.
+        announcer: tells who waits.
+        jobs: each with the name of its entry task, if Flower has not seen its message.
+    """
     reach(run.settings, "intake.before_accept")
-    answer = run.ledger.accept(job, announcer.announcement(job))
+    answers = run.ledger.accept_all([(job, announcer.announcement(job)) for job, _ in jobs])
     reach(run.settings, "intake.after_accept")
-    fields = {"job_id": job.id, "workflow": job.workflow, "answer": answer.value}
-    if answer is Acceptance.CONFLICT:
-        logger.error("trigger_refused", extra={"fields": {**fields, "reason": "the id belongs to another request"}})
-    else:
+    told: defaultdict[str | None, list[Job]] = defaultdict(list)
+    for (job, task), answer in zip(jobs, answers, strict=True):
+        fields = {"job_id": job.id, "workflow": job.workflow, "answer": answer.value}
+        if answer is Acceptance.CONFLICT:
+            reason = "the id belongs to another request"
+            logger.error("trigger_refused", extra={"fields": {**fields, "reason": reason}})
+            continue
         logger.info("trigger_accepted", extra={"fields": fields})
-    return answer
+        if answer is Acceptance.CREATED:
+            told[task].append(job)
+        elif task is None:  # Flower has seen a new message, and must be told again where its job is
+            told[None].append(run.ledger.get(job.id))
+    for received, new in told.items():
+        announcer.to_flower(new, received=received)
+    return answers
 
 
 def accept(

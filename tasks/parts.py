@@ -13,7 +13,7 @@ from providers.base import Part
 from providers.errors import NotSent
 from providers.trigger import request_of
 from tasks.announce import Announcer
-from tasks.intake import new_job, record_parts
+from tasks.intake import new_job, record_all
 
 #: Parts that are recorded between two renewals of the lease.
 BATCH = 200
@@ -40,7 +40,7 @@ def start_parts(run: Runtime, announcer: Announcer, job: Job, parts: Sequence[Pa
                 )
             except InvalidJob:  # an id too long, deep inside of other groups
                 refused.append(part.id)
-        answers = record_parts(run, announcer, batch)
+        answers = record_all(run, announcer, [(job, f"settle.{job.workflow}") for job in batch])
         refused += [made.id for made, answer in zip(batch, answers, strict=True) if answer is Acceptance.CONFLICT]
         reach(run.settings, "group.midway")
     return refused

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any
 
 from celery import Task, shared_task
@@ -23,6 +24,7 @@ from providers.base import Observation, Verdict
 from providers.errors import Busy, LostAnswer, ProviderError
 from tasks import gate
 from tasks.announce import Announcer
+from tasks.clock import Bundled
 from tasks.stage import begin, close, conclude, expire
 from tasks.ways import WORKFLOWS
 
@@ -31,7 +33,7 @@ logger = logging.getLogger(__name__)
 _new_words: set[tuple[str, str]] = set()
 
 
-@shared_task(name="settle.poll", bind=True, ignore_result=True)
+@shared_task(name="settle.poll", bind=True, ignore_result=True, base=Bundled)
 def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str | None = None) -> str:
     """Look at jobs of one provider, all at the same time."""
     run, announcer = runtime(), Announcer.of(self)
@@ -54,15 +56,22 @@ def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str |
 
 
 async def _observe_all(run: Runtime, jobs: list[Job]) -> list[Observation | Exception]:
-    return await asyncio.gather(*(_observe(run, job) for job in jobs))
+    answers: list[Observation | Exception] = [LostAnswer("no answer in time")] * len(jobs)
+
+    async def look(number: int, job: Job) -> None:
+        answers[number] = await _observe(run, job)
+
+    # One time-out for all: each of its own costs a task and a timer per poll.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(run.settings.lease * 0.8):
+            await asyncio.gather(*(look(number, job) for number, job in enumerate(jobs)))
+    return answers
 
 
 async def _observe(run: Runtime, job: Job) -> Observation | Exception:
     try:
         operation = run.provider(job.provider).operation(job.workflow.partition(".")[2])
-        return await asyncio.wait_for(operation.observe(job), run.settings.lease * 0.8)
-    except TimeoutError:
-        return LostAnswer("no answer in time")
+        return await operation.observe(job)
     except (ProviderError, ConfigurationError) as error:
         return error
     except Exception as error:  # a defect of ours, or an answer nobody thought of: the other jobs go on

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,8 +22,10 @@ from config.runtime import Runtime
 from config.settings import settings
 from jobs.errors import InvalidJob
 from jobs.inbox import Inbox
+from jobs.record import Job
 from tasks.announce import Announcer
-from tasks.intake import new_job, record
+from tasks.clock import nudge
+from tasks.intake import new_job, record_all
 from tasks.repeat import Repeating
 from tasks.ways import WORKFLOWS
 
@@ -85,17 +88,10 @@ def receive(run: Runtime, inbox: Inbox, announcer: Announcer) -> int:
         RedisError: Redis is away; what was taken is taken again after its lease.
     """
     taken = inbox.take(_AT_ONCE)
-    done = []
+    jobs: dict[str, tuple[Job, str | None]] = {}
     for token, text in taken:
         try:
-            trigger = decode(text)
-            workflow = WORKFLOWS.get(trigger.task.removeprefix("settle."))
-            if workflow is None or not trigger.task.startswith("settle."):
-                raise InvalidJob(f"no workflow {trigger.task[:100]!r}")
-            job = new_job(
-                run, trigger.job_id, workflow.name, workflow.request, trigger.args, trigger.kwargs, eta=trigger.eta
-            )
-            record(run, announcer, job, task=trigger.task)
+            jobs[token] = _job(run, text)
         except RedisError:
             raise
         except InvalidJob as error:
@@ -103,10 +99,36 @@ def receive(run: Runtime, inbox: Inbox, announcer: Announcer) -> int:
             inbox.refuse(token, str(error))
         except Exception:  # a defect of ours: the others go on, and this one is taken again after its lease
             logger.exception("trigger_broke")
-        else:
-            done.append(token)
-    inbox.done(done)
+    inbox.done(_record(run, announcer, jobs))
     return len(taken)
+
+
+def _job(run: Runtime, text: str) -> tuple[Job, str]:
+    """The job that a message asks for, and the name of its task.
+
+    Raises:
+        InvalidJob: nobody here can do anything with it.
+    """
+    trigger = decode(text)
+    workflow = WORKFLOWS.get(trigger.task.removeprefix("settle."))
+    if workflow is None or not trigger.task.startswith("settle."):
+        raise InvalidJob(f"no workflow {trigger.task[:100]!r}")
+    job = new_job(run, trigger.job_id, workflow.name, workflow.request, trigger.args, trigger.kwargs, eta=trigger.eta)
+    return job, trigger.task
+
+
+def _record(run: Runtime, announcer: Announcer, jobs: Mapping[str, tuple[Job, str | None]]) -> list[str]:
+    """Record jobs by their tokens, all at once. Returns the tokens of those that are recorded."""
+    try:
+        record_all(run, announcer, list(jobs.values()))
+    except RedisError:
+        raise
+    except Exception:  # one of them that cannot be written must not keep the others out
+        if len(jobs) == 1:
+            logger.exception("trigger_broke")
+            return []
+        return [token for one, job in jobs.items() for token in _record(run, announcer, {one: job})]
+    return list(jobs)
 
 
 class Intake(Repeating):
@@ -141,4 +163,6 @@ class Intake(Repeating):
     def look(self) -> float:
         """Receive what waits; look again at once if there may be more."""
         taken = receive(self._run, self._inbox, self._announcer)
-        return 0.0 if taken == _AT_ONCE else self._run.settings.clock_interval / 4
+        if taken:
+            nudge()
+        return 0.0 if taken == _AT_ONCE else self._run.settings.clock_interval / 2

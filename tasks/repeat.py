@@ -27,6 +27,8 @@ class Repeating(bootsteps.StartStopStep):
         super().__init__(consumer, **options)
         self._entry: Any = None
         self._running = False
+        self._consumer = consumer
+        self._looking = False
 
     def prepare(self, consumer: Any) -> None:
         """Get ready for the first look."""
@@ -51,12 +53,18 @@ class Repeating(bootsteps.StartStopStep):
 
     shutdown = stop
 
+    def nudge(self) -> None:
+        """Look at once instead of later. Only from the thread of the worker's consumer."""
+        if self._running and not self._looking:
+            self._entry.cancel()
+            self._schedule(self._consumer, 0.0)
+
     def _schedule(self, consumer: Any, seconds: float) -> None:
         if self._running:
             self._entry = consumer.timer.call_after(seconds, self._look, (consumer,))
 
     def _look(self, consumer: Any) -> None:
-        wait = _AFTER_TROUBLE
+        wait, self._looking = _AFTER_TROUBLE, True
         try:
             wait = self.look()
         except (RedisError, OperationalError, OSError) as error:
@@ -64,4 +72,5 @@ class Repeating(bootsteps.StartStopStep):
         except Exception:
             logger.exception("%s_failed", self.what)
         finally:
+            self._looking = False
             self._schedule(consumer, wait)

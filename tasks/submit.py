@@ -26,6 +26,7 @@ from providers.errors import LostAnswer, NotSent, PermanentError, ProviderError,
 from providers.trigger import problems
 from tasks import gate
 from tasks.announce import Announcer
+from tasks.clock import Bundled
 from tasks.measure import hand_over
 from tasks.parts import start_parts
 from tasks.stage import begin, close, conclude, expire, fail
@@ -38,7 +39,7 @@ Receipt = Mapping[str, Any]
 _DOUBT_CAP = 900.0
 
 
-@shared_task(name="settle.submit", bind=True, ignore_result=True)
+@shared_task(name="settle.submit", bind=True, ignore_result=True, base=Bundled)
 def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str | None = None) -> str:
     """Submit jobs of one provider; those in doubt are asked for instead."""
     run, announcer = runtime(), Announcer.of(self)
@@ -163,16 +164,46 @@ def _after_asking(run: Runtime, job: Job, answer: Located | Exception) -> Move:
 
 
 async def _send_all(run: Runtime, jobs: list[Job], announcer: Announcer) -> list[Receipt | ProviderError]:
+    writer = _Writer(run, announcer)
+
     async def settle(job: Job) -> Receipt | ProviderError:
         answer = await _send(run, job, announcer)
         reach(run.settings, "submit.after_post")
-        move = _after_error(run, job, answer) if isinstance(answer, ProviderError) else _submitted(run, job, answer)
         # Each receipt at once: a slow neighbour in the bundle must not widen the window in which a crash means doubt.
-        await asyncio.to_thread(conclude, run, [move], announcer)
+        await writer.write(
+            _after_error(run, job, answer) if isinstance(answer, ProviderError) else _submitted(run, job, answer)
+        )
         reach(run.settings, "submit.after_receipt")
         return answer
 
     return await asyncio.gather(*map(settle, jobs))
+
+
+class _Writer:
+    """Writes moves as they come. What comes while a write is under way goes together with the next one."""
+
+    def __init__(self, run: Runtime, announcer: Announcer) -> None:
+        self._run, self._announcer = run, announcer
+        self._turn = asyncio.Lock()
+        self._next: tuple[list[Move], asyncio.Task[None]] | None = None
+
+    async def write(self, move: Move) -> None:
+        """Write a move. Returns when it is in the ledger, or when somebody else turned out to have moved the job.
+
+        Raises:
+            RedisError: the ledger is away.
+        """
+        if self._next is None:
+            self._next = ([], asyncio.create_task(self._flush()))
+        moves, written = self._next
+        moves.append(move)
+        await asyncio.shield(written)
+
+    async def _flush(self) -> None:
+        async with self._turn:
+            if self._next is not None:
+                moves, self._next = self._next[0], None
+                await asyncio.to_thread(conclude, self._run, moves, self._announcer)
 
 
 async def _send(run: Runtime, job: Job, announcer: Announcer) -> Receipt | ProviderError:

@@ -10,9 +10,8 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import aiohttp
 import pytest
-from httpx_aiohttp import AiohttpTransport
 
 from jobs.artifacts import Artifact
 from jobs.errors import SettleError
@@ -175,16 +174,16 @@ def test_nothing_leaks_under_any_fault(
 ) -> None:
     """Every call of every operation, with every log record at DEBUG."""
     sent: list[str] = []
-    original = AiohttpTransport.handle_async_request
+    original = aiohttp.ClientSession._request
 
-    async def counting(self: AiohttpTransport, request: httpx.Request) -> httpx.Response:
-        sent.append(request.method)
-        return await original(self, request)
+    async def counting(self: aiohttp.ClientSession, method: str, *args: Any, **kwargs: Any) -> aiohttp.ClientResponse:
+        sent.append(method)
+        return await original(self, method, *args, **kwargs)
 
     def received() -> int:
         return sum(sum(each.values()) for each in bench.sim.account()[way.provider].requests.values())
 
-    monkeypatch.setattr(AiohttpTransport, "handle_async_request", counting)
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", counting)
     body = bench.body(way)
     if kind is not None:
         word = {"word": TEXT} if kind == "unknown_word" else {}

@@ -31,6 +31,25 @@ def _gone(ledger: Ledger, job_id: str, clock: ManualClock, deadline: float = 10.
     return False
 
 
+def test_many_are_recorded_as_each_would_be(make_ledger: Callable[..., Ledger], new_job: NewJob) -> None:
+    """Same answers, jobs, events and counts as one by one: new, repeated, taken, of two providers, failed at once."""
+    clock = ManualClock()
+    together, one_by_one = make_ledger(clock), make_ledger(clock)
+    failed = replace(new_job(id="bad"), state=JobState.FAILED, due_at=None, failure=Failure("invalid", "no"))
+    jobs = [new_job(id="a"), new_job(id="b", provider="beta"), new_job(id="a"), new_job(id="a", digest="x"), failed]
+    jobs.append(new_job(id="a", provider="beta"))
+    answers = together.accept_all([(job, None) for job in jobs])
+    assert answers == [one_by_one.accept(job) for job in jobs]
+    assert [answer.value for answer in answers] == ["created", "created", "same", "conflict", "created", "conflict"]
+    for provider in ("alpha", "beta"):
+        assert together.jobs(provider) == one_by_one.jobs(provider)
+        assert together.counts(provider) == one_by_one.counts(provider)
+        assert [replace(each, at=0) for each in together.events(provider)] == [
+            replace(each, at=0) for each in one_by_one.events(provider)
+        ]
+    assert together.accept_all([]) == []
+
+
 def test_a_new_job_is_recorded(ledger: Ledger, new_job: NewJob) -> None:
     """What was accepted is read back, with the first fencing token."""
     job = new_job(tags={"order": "4711"})

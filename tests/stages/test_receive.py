@@ -86,6 +86,21 @@ def test_many_are_taken_in_order_and_in_portions(stage: Stage, inbox: Inbox, cli
     assert len(stage.run.ledger.jobs("myipr")) == 60
 
 
+def test_one_id_twice_in_one_go_is_one_job_and_with_another_body_none(
+    stage: Stage, inbox: Inbox, client: Celery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Triggers that are recorded together are judged in their order."""
+    for body in (BODY, BODY, {**BODY, "size": "13"}):
+        client.send_task("settle.myipr.certify", kwargs=body, task_id="j-1")
+    client.send_task("settle.myipr.certify", kwargs=BODY, task_id="j-2")
+    with caplog.at_level(logging.INFO):
+        assert _receive(stage, inbox) == 4
+    said = [record.fields["answer"] for record in caplog.records if "trigger_" in record.message]  # type: ignore[attr-defined]
+    assert said == ["created", "same", "conflict", "created"]
+    assert (stage.job("j-1").request or {})["size"] == BODY["size"]
+    assert _receive(stage, inbox) == 0
+
+
 def test_a_countdown_of_the_caller_is_kept(stage: Stage, inbox: Inbox, client: Celery) -> None:
     """`send_task(countdown=…)` waits in the ledger, not in a worker; the deadline counts from its end."""
     import time
@@ -153,17 +168,17 @@ def test_a_defect_of_ours_keeps_the_message(
     """An exception nobody thought of: the others go on, and the message is taken again after its lease."""
     client.send_task("settle.myipr.certify", kwargs=BODY, task_id="j-1")
     client.send_task("settle.myipr.certify", kwargs=BODY, task_id="j-2")
-    real = receiving.record
+    real = receiving.record_all
 
-    def broken(run: Any, announcer: Any, job: Any, **options: Any) -> None:
-        if job.id == "j-1":
+    def broken(run: Any, announcer: Any, jobs: Any) -> None:
+        if any(job.id == "j-1" for job, _ in jobs):
             raise RuntimeError("a defect")
-        real(run, announcer, job, **options)
+        real(run, announcer, jobs)
 
-    monkeypatch.setattr(receiving, "record", broken)
+    monkeypatch.setattr(receiving, "record_all", broken)
     assert _receive(stage, inbox) == 2
     assert stage.job("j-2").state is JobState.ACCEPTED
-    monkeypatch.setattr(receiving, "record", real)
+    monkeypatch.setattr(receiving, "record_all", real)
     stage.clock.advance(31)
     assert _receive(stage, inbox) == 1
     assert stage.job("j-1").state is JobState.ACCEPTED

@@ -1,0 +1,95 @@
+"""The clock is told when something may be due: a lone job waits for no tick."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from tasks import clock as ticking
+from tasks.clock import Clock
+from tasks.poll import poll
+from tasks.submit import submit
+
+
+class Timer:
+    """Notes what is scheduled."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+        self.cancelled = 0
+
+    def call_after(self, seconds: float, *_: Any) -> Timer:
+        self.waits.append(seconds)
+        return self
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+
+class Consumer:
+    """As much of a consumer as a bootstep touches."""
+
+    def __init__(self) -> None:
+        self.timer = Timer()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> tuple[Clock, Consumer]:
+    """A running clock whose looks do nothing."""
+    consumer = Consumer()
+    clock = Clock(consumer)
+    monkeypatch.setattr(Clock, "prepare", lambda *_: None)
+    monkeypatch.setattr(Clock, "look", lambda _: 0.2)
+    monkeypatch.setattr(ticking, "_ticking", (clock, threading.get_ident()))
+    clock.start(consumer)
+    return clock, consumer
+
+
+def test_a_nudged_clock_looks_at_once(clock: tuple[Clock, Consumer]) -> None:
+    """The look that was planned is replaced, not joined: there is never more than one."""
+    ticking.nudge()
+    assert clock[1].timer.waits == [0.0, 0.0]
+    assert clock[1].timer.cancelled == 1
+
+
+def test_a_stopped_clock_stays_so(clock: tuple[Clock, Consumer]) -> None:
+    """Nudged by a stage that ends during a shutdown."""
+    clock[0].stop(clock[1])
+    ticking.nudge()
+    assert clock[1].timer.waits == [0.0]
+
+
+def test_another_thread_leaves_the_timer_alone(clock: tuple[Clock, Consumer]) -> None:
+    """A pool of threads tells of its results in these."""
+    thread = threading.Thread(target=ticking.nudge)
+    thread.start()
+    thread.join()
+    assert clock[1].timer.waits == [0.0]
+
+
+def test_a_nudge_during_a_look_changes_nothing(clock: tuple[Clock, Consumer], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it would look for is being looked at; only one look is planned afterwards."""
+
+    def look(_: Clock) -> float:
+        ticking.nudge()
+        return 0.2
+
+    monkeypatch.setattr(Clock, "look", look)
+    clock[0]._look(clock[1])
+    assert clock[1].timer.waits == [0.0, 0.2]
+    assert clock[1].timer.cancelled == 0
+
+
+@pytest.mark.parametrize("stage", [poll, submit], ids=lambda stage: stage.name)
+def test_the_end_of_a_bundle_nudges(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request class of the stages that take bundles calls it when the message is acknowledged."""
+    from celery.utils.imports import symbol_by_name
+
+    told = []
+    request = symbol_by_name(stage.Request)
+    monkeypatch.setattr(ticking, "nudge", lambda: told.append(stage.name))
+    monkeypatch.setattr(ticking.CeleryRequest, "acknowledge", lambda _: told.append("acknowledged"))
+    request.acknowledge(object.__new__(request))
+    assert told == ["acknowledged", stage.name]

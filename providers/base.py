@@ -21,6 +21,7 @@ from jobs.policy import PollPolicy
 from jobs.record import Job
 from providers.errors import scrub
 from providers.http import ProviderClient
+from providers.pace import Pace, TurnBook
 
 _ID = re.compile(r"(?=.*[A-Za-z0-9])[\w.:~+=-]{1,500}", re.ASCII)
 
@@ -113,12 +114,8 @@ class Words:
         return Verdict.RUNNING, False
 
 
-class Notes(Protocol):
-    """Notes that the workers of one provider share through the ledger (a session, say), and its clock."""
-
-    def now(self) -> float:
-        """The time, in seconds since the epoch."""
-        ...
+class Notes(TurnBook, Protocol):
+    """What the workers of one provider share through the ledger: notes (a session, say), its clock, turns to send."""
 
     def recall(self, provider: str, name: str) -> str | None:
         """The note in force, if any."""
@@ -251,6 +248,7 @@ class Provider(ABC):
             read_timeout=settings.read_timeout,
             connections=settings.connections,
             download_hosts=settings.download_hosts,
+            pace=Pace(self.name, settings.rate, notes) if settings.rate else None,
         )
 
     @abstractmethod

@@ -36,6 +36,7 @@ from providers.errors import (
     Unavailable,
     scrub,
 )
+from providers.pace import Pace
 
 #: Answers of status and submit calls are small; anything larger is not what we asked for. Bytes.
 MAX_ANSWER = 8 * 1024 * 1024
@@ -194,6 +195,7 @@ class ProviderClient:
         read_timeout: seconds between two pieces of an answer.
         connections: at most so many at a time.
         download_hosts: patterns of other hosts from which files may be fetched, without the key.
+        pace: lets requests go at the provider's rate, if it has one.
     """
 
     def __init__(
@@ -205,7 +207,9 @@ class ProviderClient:
         read_timeout: float,
         connections: int = 100,
         download_hosts: tuple[str, ...] = (),
+        pace: Pace | None = None,
     ) -> None:
+        self._pace = pace
         self.base_url = base_url.rstrip("/")
         self._root = httpx.URL(self.base_url).copy_with(raw_path=b"/")
         self._headers = dict(headers)
@@ -232,12 +236,16 @@ class ProviderClient:
             request = self._client.build_request(method, url, json=json, params=params, headers=headers)
         except (httpx.InvalidURL, ValueError, TypeError) as error:
             raise PermanentError(f"the request cannot be made ({type(error).__name__})") from None
+        turn = await self._pace.turn() if self._pace else None
         try:
             response = await self._transport.handle_async_request(request)
         except _RAISED as error:
             raise map_exception(error) from None
         except ValueError as error:  # a head that the transport cannot decode
             raise BadAnswer(f"the answer cannot be read ({type(error).__name__})") from None
+        finally:
+            if self._pace and turn:
+                self._pace.arrived(turn)
         try:
             yield response
         finally:
@@ -325,6 +333,8 @@ class ProviderClient:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._pace:
+            self._pace.close()
         await self._client.aclose()
 
 

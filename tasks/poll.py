@@ -35,7 +35,7 @@ def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str |
     """Look at jobs of one provider, all at the same time."""
     run, announcer = runtime(), Announcer.of(self)
     jobs = begin(run, announcer, job_ids, seqs, (JobState.POLLING,))
-    if jobs:
+    if jobs and not gate.send_back(run, announcer, jobs):
         answers = run.loop.run(_observe_all(run, jobs))
         reach(run.settings, "poll.after_answer")
         now = run.clock.now()
@@ -57,6 +57,12 @@ async def _observe_all(run: Runtime, jobs: list[Job]) -> list[Observation | Exce
 
 
 async def _observe(run: Runtime, job: Job) -> Observation | Exception:
+    answer = await _ask(run, job)
+    await gate.heed(run, job.provider, answer)
+    return answer
+
+
+async def _ask(run: Runtime, job: Job) -> Observation | Exception:
     try:
         operation = run.provider(job.provider).operation(job.workflow.partition(".")[2])
         return await asyncio.wait_for(operation.observe(job), run.settings.lease * 0.8)

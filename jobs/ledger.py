@@ -169,6 +169,14 @@ class Ledger(Protocol):
         """When the provider's gate opens; 0 if it is open."""
         ...
 
+    def learn(self, provider: str, counts: Sequence[tuple[str, Mapping[int, float]]]) -> None:
+        """Add to the histograms of how long jobs took: for each job its workflow, and its shares by bin."""
+        ...
+
+    def learnt(self, provider: str) -> dict[str, dict[int, float]]:
+        """The histograms by workflow; the latest job counts as one, older ones as less (`jobs.learning`)."""
+        ...
+
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
         """The latest jobs of a provider, newest first."""
         ...

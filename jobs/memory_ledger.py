@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from jobs import codec
 from jobs.clock import Clock, SystemClock
 from jobs.errors import JobNotFound
+from jobs.learning import MEMORY
 from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event
 from jobs.pacing import Tokens, Turns
 from jobs.record import Announcement, Job, Move
@@ -35,6 +36,8 @@ class _Shelf:
         self.probe_until = 0
         self.prober = ""
         self.sends = Tokens()
+        self.learnt: dict[str, dict[int, float]] = {}
+        self.weight: defaultdict[str, float] = defaultdict(lambda: 1.0)
 
 
 class MemoryLedger:
@@ -279,6 +282,26 @@ class MemoryLedger:
         """When the provider's gate opens; 0 if it is open."""
         until = self._shelves[provider].paused_until
         return until / 1000 if until > self._now() else 0.0
+
+    def learn(self, provider: str, counts: Sequence[tuple[str, Mapping[int, float]]]) -> None:
+        """Add to the histograms of how long jobs took: for each job its workflow, and its shares by bin."""
+        shelf = self._shelves[provider]
+        for workflow, shares in counts:
+            weight = shelf.weight[workflow] = shelf.weight[workflow] * (1 + 1 / MEMORY)
+            held = shelf.learnt.setdefault(workflow, {})
+            for place, share in shares.items():
+                held[place] = held.get(place, 0.0) + weight * share
+            if weight > 1e100:
+                shelf.learnt[workflow] = {place: value / weight for place, value in held.items()}
+                shelf.weight[workflow] = 1.0
+
+    def learnt(self, provider: str) -> dict[str, dict[int, float]]:
+        """The histograms by workflow; the latest job counts as one, older ones as less."""
+        shelf = self._shelves[provider]
+        return {
+            workflow: {place: value / shelf.weight[workflow] for place, value in held.items()}
+            for workflow, held in shelf.learnt.items()
+        }
 
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
         """The latest jobs of a provider, newest first."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any, cast
@@ -18,6 +18,7 @@ from redis import Redis
 from jobs import codec, pacing
 from jobs.clock import Clock, ServerClock
 from jobs.errors import JobNotFound, SettleError
+from jobs.learning import MEMORY
 from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event
 from jobs.pacing import Turn, Turns
 from jobs.record import Announcement, Job, Move
@@ -65,7 +66,19 @@ class RedisLedger:
         scripts = files("jobs") / "lua"
         self._script: dict[str, Any] = {
             name: self._redis.register_script((scripts / f"{name}.lua").read_text())
-            for name in ("accept", "move", "claim", "begin", "renew", "pause", "unpause", "slots", "close", "forget")
+            for name in (
+                "accept",
+                "move",
+                "claim",
+                "begin",
+                "renew",
+                "pause",
+                "unpause",
+                "slots",
+                "close",
+                "learn",
+                "forget",
+            )
         }
 
     def now(self) -> float:
@@ -321,6 +334,23 @@ class RedisLedger:
         """When the provider's gate opens; 0 if it is open."""
         until = int(self._redis.hget(self._key(provider, "gate"), "paused_until") or 0)
         return until / 1000 if until > self._now() else 0.0
+
+    def learn(self, provider: str, counts: Sequence[tuple[str, Mapping[int, float]]]) -> None:
+        """Add to the histograms of how long jobs took: for each job its workflow, and its shares by bin."""
+        args: list[Any] = [repr(1 + 1 / MEMORY)]
+        for workflow, shares in counts:
+            args += [workflow, len(shares), *[part for place, share in shares.items() for part in (place, repr(share))]]
+        self._script["learn"](keys=[self._key(provider, "learnt")], args=args)
+
+    def learnt(self, provider: str) -> dict[str, dict[int, float]]:
+        """The histograms by workflow; the latest job counts as one, older ones as less."""
+        held = {field: float(value) for field, value in self._redis.hgetall(self._key(provider, "learnt")).items()}
+        found: dict[str, dict[int, float]] = {}
+        for field, value in held.items():
+            workflow, _, place = field.rpartition("|")
+            if place:
+                found.setdefault(workflow, {})[int(place)] = value / held[f"{workflow}|"]
+        return found
 
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
         """The latest jobs of a provider, newest first."""

@@ -143,6 +143,10 @@ class ProviderSettings(BaseModel):
     poll_first: float = Field(2.0, ge=0, description="from the submission to the first poll, seconds")
     poll_minimum: float = Field(2.0, gt=0, description="shortest countdown, seconds")
     poll_maximum: float = Field(30.0, gt=0, description="longest countdown, seconds")
+    poll_learn: bool = Field(True, description="whether looks are planned by how long finished jobs took")
+    poll_delay: float | None = Field(
+        None, gt=0, description="mean time from a job's end to the look that finds it, when planned, seconds"
+    )
     deadline: float = Field(3600.0, gt=0, description="from the trigger; after it a job is expired, seconds")
     rate: float = Field(0.0, ge=0, description="requests per second for all workers together; 0 for no limit")
     in_flight: int = Field(0, ge=0, description="requests in flight for all workers together; 0 for no limit")
@@ -160,6 +164,11 @@ class ProviderSettings(BaseModel):
     def poll_policy(self) -> PollPolicy:
         """The window in which jobs are polled."""
         return PollPolicy(first=self.poll_first, minimum=self.poll_minimum, maximum=self.poll_maximum)
+
+    @property
+    def delay_wanted(self) -> float:
+        """The mean delay of planned looks, in seconds; if not set, that of looking every 1.5 × `poll_minimum`."""
+        return self.poll_delay or 0.75 * self.poll_minimum
 
     def missing(self, provider: str) -> list[str]:
         """The environment variables without which the provider cannot be called."""

@@ -188,11 +188,12 @@ async def _send(run: Runtime, job: Job) -> Receipt | ProviderError:
 def _submitted(run: Runtime, job: Job, receipt: Receipt) -> Move:
     """The receipt is in our hands: from now on only the status is asked for, and the body is forgotten."""
     now = run.clock.now()
-    policy = run.settings.providers()[job.provider].poll_policy()
+    own = run.settings.providers()[job.provider]
+    wait = countdown(own.poll_policy(), polls=0, planned=run.planned(own, job, now))
     return job.to(
         JobState.POLLING,
         now=now,
-        due_at=min(now + countdown(policy, polls=0), job.deadline_at),
+        due_at=min(now + wait, job.deadline_at),
         receipt=receipt,
         submitted_at=now,
         request=None,

@@ -126,7 +126,7 @@ class Curve:
         # One job's worth is spread over all bins: no age is impossible, and the last of the learnt is not the last.
         doubt = 1.0 / (len(EDGES) + 1)
         shares = [weights.get(place, 0.0) + doubt for place in range(len(EDGES) + 1)]
-        total = sum(shares)
+        self.known = total = sum(shares)  #: so many jobs' worth
         self._ages = (0.0, *EDGES, _LAST)
         self._over = (0.0, *(part / total for part in accumulate(shares)))
         pieces = zip(pairwise(self._ages), pairwise(self._over), strict=True)
@@ -142,11 +142,24 @@ class Curve:
         over = self._over[place] + (self._over[place + 1] - self._over[place]) * passed / width
         return over, self._area[place] + (self._over[place] + over) / 2 * passed
 
+    def age(self, over: float) -> float:
+        """The age by which at least this share is over, to the next end of a bin."""
+        return self._ages[min(bisect.bisect_left(self._over, over), len(self._ages) - 1)]
 
-def _grid(window: PollPolicy, end: float) -> list[float]:
-    """The ages that are planned for: a quarter of the shortest countdown apart, or a little more in a long window."""
-    step = max(window.minimum / 4, end / _POINTS)
-    return [0.0, window.first] + [window.first + step * number for number in range(1, round(end / step) + 1)]
+
+def _grid(window: PollPolicy, line: Curve) -> list[float]:
+    """The ages that are planned for.
+
+    A quarter of the shortest countdown apart, or a little more in a long window, until nearly all jobs are over; then
+    farther apart. The last two jobs, which may be odd ones, are not planned for: looks for them are as rare as allowed.
+    """
+    most = max(line.age(0.98), window.first + 2 * window.minimum)
+    step = max(window.minimum / 4, most / _POINTS)
+    ages = [0.0, *(window.first + step * number for number in range(round(most / step) + 1))]
+    last = line.age(1 - 2.5 / line.known)
+    while ages[-1] < last and len(ages) < 2 * _POINTS:
+        ages.append(ages[-1] + max(step, min(ages[-1] * 0.02, window.maximum / 4)))
+    return ages
 
 
 def _best(ages: Sequence[float], curve: Sequence[tuple[float, float]], window: PollPolicy, price: float) -> _Found:
@@ -154,8 +167,8 @@ def _best(ages: Sequence[float], curve: Sequence[tuple[float, float]], window: P
 
     Backwards from the last age. All is counted per job submitted, so a job that is over adds nothing to later looks.
     """
-    count, slack = len(ages), (ages[-1] - ages[-2]) / 2
-    late, polls, waits = [0.0] * count, [0.0] * count, [window.maximum] * count
+    count, slack = len(ages), (ages[2] - ages[1]) / 2
+    late, polls, waits = [0.0] * count, [1 - over for over, _ in curve], [window.maximum] * count
     # What a look costs from this age on, plus the area under the curve up to it: the delay of those that end before it.
     total = [price * (1 - over) + area for over, area in curve]
     low = high = count
@@ -168,7 +181,6 @@ def _best(ages: Sequence[float], curve: Sequence[tuple[float, float]], window: P
             high -= 1
         left = 1 - over
         if low >= count:  # the plan ends here: what is still running then is looked at as rarely as the window allows
-            polls[here] = left
             continue
         sums = [sum_ - over * later for sum_, later in zip(total[low:high], ages[low:high], strict=True)]
         least = min(sums)
@@ -191,9 +203,8 @@ def plan(weights: Mapping[int, float], window: PollPolicy, delay: float) -> Plan
     """
     if sum(weights.values()) < ENOUGH:
         return None
-    last = max(place for place, weight in weights.items() if weight > 0)
-    ages = _grid(window, max(_span(last)[1], 2 * window.minimum))
     line = Curve(weights)
+    ages = _grid(window, line)
     curve = [line.at(age) for age in ages]
     low, high = 1e-3 * window.minimum, 1e3 * window.maximum
     found = _best(ages, curve, window, low)

@@ -168,6 +168,17 @@ class Twins(RuleBasedStateMachine):
 
     @rule(
         provider=st.sampled_from(PROVIDERS),
+        counts=st.lists(
+            st.tuples(st.sampled_from(["w", "w.x"]), st.dictionaries(st.integers(0, 97), st.floats(0, 1), max_size=3)),
+            max_size=4,
+        ),
+    )
+    def learn(self, provider: str, counts: list[tuple[str, dict[int, float]]]) -> None:
+        self.both(lambda ledger: ledger.learn(provider, counts))
+        self.both(lambda ledger: ledger.learnt(provider))
+
+    @rule(
+        provider=st.sampled_from(PROVIDERS),
         name=st.sampled_from(["session", "words"]),
         value=st.sampled_from(["1", "2"]),
         leave=st.booleans(),

@@ -301,6 +301,7 @@ class MemoryLedger:
         return {
             workflow: {place: value / shelf.weight[workflow] for place, value in held.items()}
             for workflow, held in shelf.learnt.items()
+            if held
         }
 
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:

@@ -209,6 +209,13 @@ def test_a_probe_that_fails_opens_it_again_for_longer(half_open: Ledger, clock: 
     assert pauses == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
 
 
+def test_a_failure_is_an_outcome_whether_its_bundle_is_closed_or_not(half_open: Ledger, clock: ManualClock) -> None:
+    """The worker that told it may die before it closes the bundle; the next probe does not wait for its lease."""
+    half_open.claim("alpha", LIMITS)
+    clock.advance(half_open.pause("alpha") - clock.now())
+    assert len(half_open.claim("alpha", LIMITS).claims) == 1
+
+
 def test_a_probe_that_asked_nobody_makes_way(half_open: Ledger) -> None:
     """A cancelled job, say: its bundle is closed without an outcome, and the next one is the probe."""
     half_open.close_bundle("alpha", half_open.claim("alpha", LIMITS).name)

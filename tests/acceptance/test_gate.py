@@ -21,6 +21,8 @@ JOBS, NEIGHBOURS = 120, 40
 
 def _settings() -> dict[str, str]:
     own = {"SETTLE_LETTRLABS__RATE": str(RATE), "SETTLE_LETTRLABS__POLL_FIRST": "0.5"}
+    # As many bundles may be outstanding as there are threads: full hands would leave none for the neighbour.
+    own |= {"SETTLE_BUNDLE__SIZE": "10", "SETTLE_BUNDLE__OUTSTANDING": "8"}
     for field in ("FIRST", "MINIMUM", "MAXIMUM"):
         own[f"SETTLE_MYIPR__POLL_{field}"] = "0.5"
     return own
@@ -37,7 +39,7 @@ def test_the_rate_holds_with_four_workers_and_one_answer_pauses_all(house: House
     """Never more than 50 in any second and at least 48, a neighbour is not slowed, `Retry-After` stops all workers."""
     house.environment.update(_settings())
     with ThreadPoolExecutor(4) as starting:
-        list(starting.map(lambda n: house.worker("-P", "threads", "-c", "4", name=f"w{n}"), range(4)))
+        list(starting.map(lambda n: house.worker("-P", "threads", "-c", "2", name=f"w{n}"), range(4)))
     for number in range(JOBS):
         house.sim.plan("lettrlabs", f"g-{number}", outcome="success", duration=36000)
         house.send("lettrlabs.convert", {"conversions": [samples.conversion(f"g-{number}")]}, f"g-{number}")
@@ -56,7 +58,7 @@ def test_the_rate_holds_with_four_workers_and_one_answer_pauses_all(house: House
     assert sum(counts) / JUDGED >= 0.96 * RATE, counts
     # Each neighbour is due half a second after its last answer; a busy machine makes it a little more.
     neighbours = _counts(house, "myipr", first, first + JUDGED)
-    assert sum(neighbours) / JUDGED >= 0.6 * NEIGHBOURS / 0.5, neighbours
+    assert sum(neighbours) / JUDGED >= 0.7 * NEIGHBOURS / 0.5, neighbours
 
     house.sim.fault("lettrlabs", "429", operation="conversion_status", times=1, retry_after=4)
     met = until(lambda: house.ledger.paused_until("lettrlabs"), "the closed gate")
@@ -64,5 +66,5 @@ def test_the_rate_holds_with_four_workers_and_one_answer_pauses_all(house: House
     silent = _counts(house, "lettrlabs", int(met) - 2, int(met))  # from two seconds after the answer to the end
     assert silent == [0, 0]
     assert house.sim.account()["lettrlabs"].requests["conversion_status"]["429"] == 1
-    assert sum(_counts(house, "myipr", int(met) - 2, int(met))) / 2 >= 0.6 * NEIGHBOURS / 0.5
+    assert sum(_counts(house, "myipr", int(met) - 2, int(met))) / 2 >= 0.7 * NEIGHBOURS / 0.5
     assert sum(_counts(house, "lettrlabs", int(met), int(met) + 2)) > 0

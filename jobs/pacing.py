@@ -14,7 +14,7 @@ rate.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 #: Added to each token's second: clocks of two workers, and whole milliseconds, differ by less. Milliseconds.
 GUARD = 5
@@ -63,14 +63,14 @@ def _rounded(value: float) -> float:
     return float(f"{value:.3f}")
 
 
+@dataclass
 class Tokens:
     """The tokens of one provider in memory: the twin of `slots.lua`. All times are milliseconds."""
 
-    def __init__(self) -> None:
-        self._free: dict[str, float] = {}  # a token, and when it is free again
-        self._sent_at = 0.0
-        self._spare: float | None = None
-        self._queue: dict[str, tuple[int, int]] = {}  # a holder: until when this is believed, and how many wait
+    _free: dict[str, float] = field(default_factory=dict)  # a token, and when it is free again
+    _sent_at: float = 0.0
+    _spare: float | None = None
+    _queue: dict[str, tuple[int, int]] = field(default_factory=dict)  # a holder: believed until, so many wait
 
     def waiting(self, now: int) -> int:
         """How many requests wait for their turn, as far as their holders said so of late."""

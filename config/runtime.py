@@ -22,10 +22,12 @@ from redis.retry import Retry
 from config.settings import CoreSettings, settings
 from jobs.clock import Clock, ServerClock
 from jobs.ledger import Ledger
+from jobs.plans import Plans
+from jobs.record import Job
 from jobs.redis_ledger import RedisLedger
 from jobs.storage import Storage
 from providers import discover
-from providers.base import Provider
+from providers.base import Provider, ProviderSettings
 
 T = TypeVar("T")
 
@@ -129,6 +131,18 @@ class Runtime:
     def storage(self) -> Storage:
         """Where artifacts go."""
         return Storage(self.settings.storage())
+
+    @cached_property
+    def plans(self) -> Plans:
+        """When to look at jobs, by what finished ones have taught."""
+        return Plans(self.ledger, self.clock)
+
+    def planned(self, own: ProviderSettings, job: Job, now: float) -> float | None:
+        """Seconds until the next planned look at a job; none if nothing is learnt, or nothing shall be."""
+        if not own.poll_learn:
+            return None
+        age = now - (job.submitted_at or now)
+        return self.plans.wait(job.provider, job.workflow, job.id, age, own.poll_policy(), own.delay_wanted)
 
     def provider(self, name: str) -> Provider:
         """A provider, ready to be called on the loop.

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from jobs.pacing import Turns
 from jobs.record import Announcement, Job, Move
 from jobs.states import TERMINAL, JobState
 
@@ -37,7 +38,8 @@ class ClaimLimits:
         bundle_size: jobs in one bundle.
         bundles: how many bundles may be outstanding per provider, queued or running.
         lease: seconds for which a claim holds.
-        rate: requests per second for all workers together; 0 means no limit.
+        rate: requests per second for all workers together, kept by `Ledger.turns`; a claim takes little more, and
+            nothing while requests queue for their turn. 0 means no limit.
         in_flight: requests in flight for all workers together; 0 means no limit.
     """
 
@@ -162,11 +164,29 @@ class Ledger(Protocol):
         ...
 
     def pause(self, provider: str, seconds: float | None = None) -> float:
-        """Close the provider's gate; without `seconds` longer with every call in a row. Returns until when."""
+        """Close the provider's gate; without `seconds` longer with every call in a row. Returns until when.
+
+        Then it is half open: one job is claimed as the probe, and no other until `pause` or `unpause` tells its
+        outcome, or its lease is over.
+        """
         ...
 
     def unpause(self, provider: str) -> None:
-        """The provider answers again: forget the failures in a row."""
+        """The provider answers again: open the gate and forget the failures in a row, unless it is still closed."""
+        ...
+
+    def turns(
+        self, provider: str, rate: float, holder: str, wanted: int, over: Sequence[tuple[str, float]] = ()
+    ) -> Turns:
+        """Turns to send one request each, for all workers together never more than `rate` in any second.
+
+        Args:
+            provider: who is called.
+            rate: requests per second, above 0; a fraction above 1 is cut off, below 1 it means one in 1/rate seconds.
+            holder: who asks, a name of its own for each process; without `|`.
+            wanted: so many, at most.
+            over: the tokens of earlier turns, and the time by which their request had arrived.
+        """
         ...
 
     def open_gate(self, provider: str) -> None:
@@ -175,6 +195,14 @@ class Ledger(Protocol):
 
     def paused_until(self, provider: str) -> float:
         """When the provider's gate opens; 0 if it is open."""
+        ...
+
+    def learn(self, provider: str, counts: Sequence[tuple[str, Mapping[int, float]]]) -> None:
+        """Add to the histograms of how long jobs took: for each job its workflow, and its shares by bin."""
+        ...
+
+    def learnt(self, provider: str) -> dict[str, dict[int, float]]:
+        """The histograms by workflow; the latest job counts as one, older ones as less (`jobs.learning`)."""
         ...
 
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:

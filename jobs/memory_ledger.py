@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from jobs import codec
 from jobs.clock import Clock, SystemClock
 from jobs.errors import JobNotFound
+from jobs.learning import MEMORY
 from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event, Glance
+from jobs.pacing import Tokens, Turns
 from jobs.record import Announcement, Job, Move
 from jobs.states import IN_HAND, JobState
 
@@ -33,6 +35,11 @@ class _Shelf:
         self.tokens: tuple[float, int] | None = None
         self.paused_until = 0
         self.failures = 0
+        self.probe_until = 0
+        self.prober = ""
+        self.sends = Tokens()
+        self.learnt: dict[str, dict[int, float]] = {}
+        self.weight: defaultdict[str, float] = defaultdict(lambda: 1.0)
 
 
 class MemoryLedger:
@@ -172,8 +179,12 @@ class MemoryLedger:
         self._expire(shelf)
         if shelf.paused_until > now:
             return Bundle(f"{name}|0", (), (shelf.paused_until - now) / 1000)
-        shelf.bundles = {member: end for member, end in shelf.bundles.items() if end > now}
         size = limits.bundle_size
+        if shelf.failures:
+            if shelf.probe_until > now:
+                return Bundle(f"{name}|0", (), (shelf.probe_until - now) / 1000)
+            size = 1
+        shelf.bundles = {member: end for member, end in shelf.bundles.items() if end > now}
         flying = sum(int(member.rpartition("|")[2]) for member in shelf.bundles)
         if len(shelf.bundles) >= limits.bundles or (limits.in_flight and flying >= limits.in_flight):
             return Bundle(f"{name}|0", (), min(10, *(end - now for end in shelf.bundles.values())) / 1000)
@@ -181,11 +192,14 @@ class MemoryLedger:
             size = min(size, limits.in_flight - flying)
         tokens = 0.0
         if limits.rate:
-            burst = max(1.0, limits.rate / 10)
+            if shelf.sends.waiting(now) >= max(1, limits.rate / 5):
+                return Bundle(f"{name}|0", (), 0.05)
+            burst = max(2.0, limits.rate / 10)
             held, at = shelf.tokens or (burst, now)
-            tokens = min(burst, held + (now - at) * limits.rate / 1000)
+            tokens = min(burst, held + (now - at) * limits.rate * 1.1 / 1000)
             if tokens < 1:
-                return Bundle(f"{name}|0", (), math.ceil((1 - tokens) * 1000 / limits.rate) / 1000)
+                wait = math.ceil((burst / 2 - tokens) * 1000 / (limits.rate * 1.1))
+                return Bundle(f"{name}|0", (), wait / 1000)
             size = min(size, int(tokens))
         due = sorted((at, job_id) for job_id, at in shelf.due.items() if at <= now)[:size]
         taken = [self._raise(shelf, job_id, limits.lease) for _, job_id in due]
@@ -194,8 +208,11 @@ class MemoryLedger:
             shelf.bundles[f"{name}|{len(claims)}"] = now + codec.millis(limits.lease)
             if limits.rate:
                 shelf.tokens = (tokens - len(claims), now)
-        wait = max(0, min(shelf.due.values()) - now) / 1000 if shelf.due else None
-        return Bundle(f"{name}|{len(claims)}", claims, wait)
+        if shelf.failures and any(job.state not in (JobState.VERIFYING, JobState.EMITTING) for job in taken):
+            shelf.probe_until = now + codec.millis(limits.lease)
+            shelf.prober = f"{name}|1" if taken[0].state is not JobState.FETCHING else ""
+        next_due = max(0, min(shelf.due.values()) - now) / 1000 if shelf.due else None
+        return Bundle(f"{name}|{len(claims)}", claims, next_due)
 
     def _raise(self, shelf: _Shelf, job_id: str, lease: float) -> Job:
         shelf.jobs[job_id] = replace(shelf.jobs[job_id], seq=shelf.jobs[job_id].seq + 1)
@@ -252,7 +269,10 @@ class MemoryLedger:
 
     def close_bundle(self, provider: str, bundle: str) -> None:
         """A bundle is no longer outstanding."""
-        self._shelves[provider].bundles.pop(bundle, None)
+        shelf = self._shelves[provider]
+        shelf.bundles.pop(bundle, None)
+        if bundle == shelf.prober:
+            shelf.probe_until = 0
 
     def pause(self, provider: str, seconds: float | None = None) -> float:
         """Close the provider's gate; without `seconds` longer with every call in a row. Returns until when."""
@@ -261,20 +281,53 @@ class MemoryLedger:
         shortest, longest = self._pause_limits
         pause = seconds if seconds is not None else min(shortest * 2 ** max(min(shelf.failures - 1, 20), 0), longest)
         shelf.paused_until = max(self._now() + codec.millis(pause), shelf.paused_until)
+        shelf.probe_until = 0
         return shelf.paused_until / 1000
 
     def unpause(self, provider: str) -> None:
-        """The provider answers again: forget the failures in a row."""
-        self._shelves[provider].failures = 0
+        """The provider answers again: open the gate and forget the failures in a row, unless it is still closed."""
+        shelf = self._shelves[provider]
+        if shelf.paused_until <= self._now():
+            shelf.failures = shelf.probe_until = 0
 
     def open_gate(self, provider: str) -> None:
         """Open the provider's gate at once, whatever closed it."""
-        self._shelves[provider].paused_until = self._shelves[provider].failures = 0
+        shelf = self._shelves[provider]
+        shelf.paused_until = shelf.failures = shelf.probe_until = 0
+
+    def turns(
+        self, provider: str, rate: float, holder: str, wanted: int, over: Sequence[tuple[str, float]] = ()
+    ) -> Turns:
+        """Turns to send one request each, for all workers together never more than `rate` in any second."""
+        shelf = self._shelves[provider]
+        told = [(token, codec.millis(arrived)) for token, arrived in over]
+        return shelf.sends.hand_out(self._now(), rate, holder, wanted, told, shelf.paused_until)
 
     def paused_until(self, provider: str) -> float:
         """When the provider's gate opens; 0 if it is open."""
         until = self._shelves[provider].paused_until
         return until / 1000 if until > self._now() else 0.0
+
+    def learn(self, provider: str, counts: Sequence[tuple[str, Mapping[int, float]]]) -> None:
+        """Add to the histograms of how long jobs took: for each job its workflow, and its shares by bin."""
+        shelf = self._shelves[provider]
+        for workflow, shares in counts:
+            weight = shelf.weight[workflow] = shelf.weight[workflow] * (1 + 1 / MEMORY)
+            held = shelf.learnt.setdefault(workflow, {})
+            for place, share in shares.items():
+                held[place] = held.get(place, 0.0) + weight * share
+            if weight > 1e100:
+                shelf.learnt[workflow] = {place: value / weight for place, value in held.items()}
+                shelf.weight[workflow] = 1.0
+
+    def learnt(self, provider: str) -> dict[str, dict[int, float]]:
+        """The histograms by workflow; the latest job counts as one, older ones as less."""
+        shelf = self._shelves[provider]
+        return {
+            workflow: {place: value / shelf.weight[workflow] for place, value in held.items()}
+            for workflow, held in shelf.learnt.items()
+            if held
+        }
 
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
         """The latest jobs of a provider, newest first."""

@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any, cast
 
 from redis import Redis
 
-from jobs import codec
+from jobs import codec, pacing
 from jobs.clock import Clock, ServerClock
 from jobs.errors import JobNotFound, SettleError
+from jobs.learning import MEMORY
 from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event, Glance
+from jobs.pacing import Turn, Turns
 from jobs.record import Announcement, Job, Move
 from jobs.states import IN_HAND, TERMINAL, JobState
 
 logger = logging.getLogger(__name__)
+
+#: The keys of a claim, as its script wants them.
+_CLAIMED = ("due", "gate", "bundles", "index", "done", "counts", "queue")
+
+
+def _threes(answer: Sequence[Any]) -> range:
+    return range(2, len(answer), 3)
 
 
 class RedisLedger:
@@ -57,7 +66,19 @@ class RedisLedger:
         scripts = files("jobs") / "lua"
         self._script: dict[str, Any] = {
             name: self._redis.register_script((scripts / f"{name}.lua").read_text())
-            for name in ("accept", "move", "claim", "begin", "renew", "pause", "forget")
+            for name in (
+                "accept",
+                "move",
+                "claim",
+                "begin",
+                "renew",
+                "pause",
+                "unpause",
+                "slots",
+                "close",
+                "learn",
+                "forget",
+            )
         }
 
     def now(self) -> float:
@@ -189,7 +210,7 @@ class RedisLedger:
         """Take what is due, atomically, and push its wake-up times forward by the lease."""
         name = uuid.uuid4().hex[:12]
         answer = self._script["claim"](
-            keys=[self._key(provider, part) for part in ("due", "gate", "bundles", "index", "done", "counts")],
+            keys=[self._key(provider, part) for part in _CLAIMED],
             args=[
                 self._now(),
                 codec.millis(limits.lease),
@@ -296,7 +317,7 @@ class RedisLedger:
 
     def close_bundle(self, provider: str, bundle: str) -> None:
         """A bundle is no longer outstanding."""
-        self._redis.zrem(self._key(provider, "bundles"), bundle)
+        self._script["close"](keys=[self._key(provider, "bundles"), self._key(provider, "gate")], args=[bundle])
 
     def pause(self, provider: str, seconds: float | None = None) -> float:
         """Close the provider's gate; without `seconds` longer with every call in a row. Returns until when."""
@@ -313,17 +334,56 @@ class RedisLedger:
         return int(until) / 1000
 
     def unpause(self, provider: str) -> None:
-        """The provider answers again: forget the failures in a row."""
-        self._redis.hdel(self._key(provider, "gate"), "failures")
+        """The provider answers again: open the gate and forget the failures in a row, unless it is still closed."""
+        self._script["unpause"](keys=[self._key(provider, "gate")], args=[self._now()])
 
     def open_gate(self, provider: str) -> None:
         """Open the provider's gate at once, whatever closed it."""
-        self._redis.hdel(self._key(provider, "gate"), "paused_until", "failures")
+        self._redis.hdel(self._key(provider, "gate"), "paused_until", "failures", "probe")
+
+    def turns(
+        self, provider: str, rate: float, holder: str, wanted: int, over: Sequence[tuple[str, float]] = ()
+    ) -> Turns:
+        """Turns to send one request each, for all workers together never more than `rate` in any second."""
+        answer = self._script["slots"](
+            keys=[self._key(provider, part) for part in ("gate", "sends", "queue")],
+            args=[
+                self._now(),
+                rate,
+                holder,
+                wanted,
+                pacing.GUARD,
+                pacing.SURE,
+                pacing.MOST,
+                pacing.AHEAD,
+                pacing.QUEUE_LIFETIME,
+                *[part for token, arrived in over for part in (token, codec.millis(arrived))],
+            ],
+        )
+        turns = [Turn(answer[i], float(answer[i + 1]) / 1000, float(answer[i + 2]) / 1000) for i in _threes(answer)]
+        return Turns(tuple(turns), float(answer[0]) / 1000, closed=bool(answer[1]))
 
     def paused_until(self, provider: str) -> float:
         """When the provider's gate opens; 0 if it is open."""
         until = int(self._redis.hget(self._key(provider, "gate"), "paused_until") or 0)
         return until / 1000 if until > self._now() else 0.0
+
+    def learn(self, provider: str, counts: Sequence[tuple[str, Mapping[int, float]]]) -> None:
+        """Add to the histograms of how long jobs took: for each job its workflow, and its shares by bin."""
+        args: list[Any] = [repr(1 + 1 / MEMORY)]
+        for workflow, shares in counts:
+            args += [workflow, len(shares), *[part for place, share in shares.items() for part in (place, repr(share))]]
+        self._script["learn"](keys=[self._key(provider, "learnt")], args=args)
+
+    def learnt(self, provider: str) -> dict[str, dict[int, float]]:
+        """The histograms by workflow; the latest job counts as one, older ones as less."""
+        held = {field: float(value) for field, value in self._redis.hgetall(self._key(provider, "learnt")).items()}
+        found: dict[str, dict[int, float]] = {}
+        for field, value in held.items():
+            workflow, _, place = field.rpartition("|")
+            if place:
+                found.setdefault(workflow, {})[int(place)] = value / held[f"{workflow}|"]
+        return found
 
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
         """The latest jobs of a provider, newest first."""

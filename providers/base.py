@@ -21,6 +21,7 @@ from jobs.policy import PollPolicy
 from jobs.record import Job
 from providers.errors import scrub
 from providers.http import ProviderClient
+from providers.pace import Pace, TurnBook
 
 _ID = re.compile(r"(?=.*[A-Za-z0-9])[\w.:~+=-]{1,500}", re.ASCII)
 
@@ -138,12 +139,8 @@ def _no_files(uri: str) -> Iterator[bytes]:
     raise FileNotFoundError(2, "no storage here")
 
 
-class Notes(Protocol):
-    """Notes that the workers of one provider share through the ledger (a session, say), its clock and its jobs."""
-
-    def now(self) -> float:
-        """The time, in seconds since the epoch."""
-        ...
+class Notes(TurnBook, Protocol):
+    """What a provider's workers share through the ledger: notes (a session, say), clock, jobs, turns to send."""
 
     def get(self, job_id: str) -> Job:
         """Read one job.
@@ -191,6 +188,10 @@ class ProviderSettings(BaseModel):
     poll_first: float = Field(2.0, ge=0, description="from the submission to the first poll, seconds")
     poll_minimum: float = Field(2.0, gt=0, description="shortest countdown, seconds")
     poll_maximum: float = Field(30.0, gt=0, description="longest countdown, seconds")
+    poll_learn: bool = Field(True, description="whether looks are planned by how long finished jobs took")
+    poll_delay: float | None = Field(
+        None, gt=0, description="mean time from a job's end to the look that finds it, when planned, seconds"
+    )
     deadline: float = Field(3600.0, gt=0, description="from the trigger; after it a job is expired, seconds")
     rate: float = Field(0.0, ge=0, description="requests per second for all workers together; 0 for no limit")
     in_flight: int = Field(0, ge=0, description="requests in flight for all workers together; 0 for no limit")
@@ -213,6 +214,11 @@ class ProviderSettings(BaseModel):
     def longest_submission(self) -> float:
         """How long one submission may take, seconds: the lease must be longer."""
         return self.connect_timeout + self.read_timeout
+
+    @property
+    def delay_wanted(self) -> float:
+        """The mean delay of planned looks, in seconds; if not set, that of looking every 1.5 × `poll_minimum`."""
+        return self.poll_delay or 0.75 * self.poll_minimum
 
     def missing(self, provider: str) -> list[str]:
         """The environment variables without which the provider cannot be called."""
@@ -339,6 +345,7 @@ class Provider(ABC):
             read_timeout=settings.read_timeout,
             connections=settings.connections,
             download_hosts=settings.download_hosts,
+            pace=Pace(self.name, settings.rate, notes) if settings.rate else None,
         )
 
     @abstractmethod

@@ -22,6 +22,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from jobs.pacing import Turn
 from providers.errors import (
     BadAnswer,
     Busy,
@@ -36,6 +37,7 @@ from providers.errors import (
     Unavailable,
     scrub,
 )
+from providers.pace import Pace
 
 #: Answers of status and submit calls are small; anything larger is not what we asked for. Bytes.
 MAX_ANSWER = 8 * 1024 * 1024
@@ -198,6 +200,7 @@ class ProviderClient:
         read_timeout: seconds between two pieces of an answer.
         connections: at most so many at a time.
         download_hosts: patterns of other hosts from which files may be fetched, without the key.
+        pace: lets requests go at the provider's rate, if it has one.
     """
 
     def __init__(
@@ -209,7 +212,9 @@ class ProviderClient:
         read_timeout: float,
         connections: int = 100,
         download_hosts: tuple[str, ...] = (),
+        pace: Pace | None = None,
     ) -> None:
+        self._pace = pace
         self.base_url = base_url.rstrip("/")
         self._root = httpx.URL(self.base_url).copy_with(raw_path=b"/")
         self._headers = dict(headers)
@@ -251,12 +256,15 @@ class ProviderClient:
                 request.read()  # sent as one piece, as a JSON body is
         except (httpx.InvalidURL, ValueError, TypeError) as error:
             raise PermanentError(f"the request cannot be made ({type(error).__name__})") from None
+        turn = await self._pace.turn() if self._pace else None
         try:
             response = await self._transport.handle_async_request(request)
         except _RAISED as error:
             raise map_exception(error) from None
         except ValueError as error:  # a head that the transport cannot decode
             raise BadAnswer(f"the answer cannot be read ({type(error).__name__})") from None
+        finally:
+            self._arrived(turn)
         try:
             yield response
         finally:
@@ -301,11 +309,14 @@ class ProviderClient:
         except (httpx.InvalidURL, ValueError, TypeError) as error:
             raise PermanentError(f"the request cannot be made ({type(error).__name__})") from None
         typed = {"Content-Type": "application/json"} if content is not None else {}
+        turn = await self._pace.turn() if self._pace else None
         try:
             # Straight to aiohttp: httpx's own objects for a request and an answer cost as much as the rest of a poll.
             async with self._session().request(
                 method, url, headers={**typed, **sent}, data=content, allow_redirects=False, timeout=self._timeout
             ) as response:
+                self._arrived(turn)
+                turn = None
                 async for chunk in response.content.iter_any():
                     body += chunk
                     if len(body) > MAX_ANSWER:
@@ -315,6 +326,12 @@ class ProviderClient:
             raise map_exception(error) from None
         except ValueError as error:  # a head that cannot be written or read
             raise BadAnswer(f"the answer cannot be read ({type(error).__name__})") from None
+        finally:
+            self._arrived(turn)
+
+    def _arrived(self, turn: Turn | None) -> None:
+        if self._pace and turn:
+            self._pace.arrived(turn)
 
     def _session(self) -> aiohttp.ClientSession:
         """The transport's own session: calls and downloads share connections and their limit."""
@@ -381,6 +398,8 @@ class ProviderClient:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._pace:
+            self._pace.close()
         await self._client.aclose()
 
 

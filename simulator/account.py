@@ -3,12 +3,14 @@
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from simulator.plans import PROVIDERS, Job, Outcome, Provider
 
 SERVICES: tuple[str, ...] = (*PROVIDERS, "tsa")
 """All whose requests are counted: the four providers and the time-stamp authority."""
+
+_SECONDS_KEPT = 3600
 
 
 class JobAccount(BaseModel):
@@ -42,7 +44,9 @@ class ProviderAccount(BaseModel):
     requests: dict[str, dict[str, int]]
     """Operation -> HTTP status (`"200"`), or `"reset"`, `"reset_after"` for aborted connections -> count."""
     max_per_second: int
-    """The most requests seen in any one second of real time."""
+    """The most requests seen in any one second of real time, wherever it begins."""
+    per_second: dict[int, int] = Field(default_factory=dict)
+    """Requests in each second of real time (epoch seconds) that had any, the last hour's."""
     jobs: dict[str, JobAccount]
     """By caller reference: cidV1, file name, payment intent, orderId."""
 
@@ -82,6 +86,7 @@ class _Book:
     requests: dict[tuple[str, str], int] = field(default_factory=dict)
     recent: deque[float] = field(default_factory=deque)
     max_per_second: int = 0
+    per_second: dict[int, int] = field(default_factory=dict)
     by_name: dict[str, list[Job]] = field(default_factory=dict)
 
 
@@ -103,6 +108,10 @@ class Books:
         while recent[0] <= now - 1.0:
             recent.popleft()
         book.max_per_second = max(book.max_per_second, len(recent))
+        counts = book.per_second
+        counts[int(now)] = counts.get(int(now), 0) + 1
+        if len(counts) > _SECONDS_KEPT:
+            del counts[next(iter(counts))]
 
     def answered(self, service: str, operation: str, status: str) -> None:
         """Count an answer by operation and HTTP status (or the word for an aborted connection)."""
@@ -164,4 +173,6 @@ def _report(book: _Book, now: float) -> ProviderAccount:
             outcome=last.outcome(now) if last else None,
             aliases=last.aliases if last else (),
         )
-    return ProviderAccount(requests=requests, max_per_second=book.max_per_second, jobs=jobs)
+    return ProviderAccount(
+        requests=requests, max_per_second=book.max_per_second, per_second=dict(book.per_second), jobs=jobs
+    )

@@ -29,6 +29,8 @@ def fetch(self: Task, job_id: str, seq: int | None = None) -> str:
     """Fetch the files of one job."""
     run, announcer = runtime(), Announcer.of(self)
     for job in begin(run, announcer, [job_id], [seq] if seq is not None else None, (JobState.FETCHING,)):
+        if gate.send_back(run, announcer, [job]):
+            break
         move, answer = run.loop.run(_fetch(run, job))
         reach(run.settings, "fetch.after_store")
         if conclude(run, [move], announcer) and move.after.state is JobState.VERIFYING:
@@ -46,6 +48,7 @@ async def _fetch(run: Runtime, job: Job) -> tuple[Move, object]:
     try:
         found = tuple([await _fetch_one(run, job, artifact) for artifact in job.artifacts])
     except (ProviderError, ArtifactError, ConfigurationError, OSError, TimeoutError) as error:
+        await gate.heed(run, job.provider, error)
         return _after_error(run, job, error), error
     except Exception as error:  # a defect of ours: the job waits and is tried again, until its deadline
         logger.exception("fetch_failed", extra={"fields": {"job_id": job.id}})

@@ -1,39 +1,70 @@
-"""The gate of a provider, minded after every bundle: an outage costs jobs time, never their life."""
+"""The gate of a provider, minded at every answer: an outage costs jobs time, never their life.
+
+It is a circuit breaker: closed gates stay so for longer with each failure, and then let one job through as the probe.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
 from config.runtime import Runtime
 from jobs.policy import RETRY_AFTER_CAP
+from jobs.record import Job
 from providers.errors import Busy, NotReady, TransientError, Unauthorized
+from tasks.announce import Announcer
+from tasks.stage import conclude
 
 logger = logging.getLogger(__name__)
 
 
-def mind(run: Runtime, provider: str, answers: Sequence[object]) -> None:
-    """Close the provider's gate for a while if it asks for that, refuses the key, or answers nobody.
+async def heed(run: Runtime, provider: str, answer: object) -> None:
+    """Close the provider's gate at once if this answer asks for it, before its neighbours in the bundle are through.
 
     Args:
         run: the runtime.
         provider: who was called.
-        answers: what came of the calls of one bundle; errors among them.
+        answer: what came of one call, perhaps an error.
+    """
+    if isinstance(answer, Busy) and answer.retry_after is not None:
+        seconds = min(answer.retry_after, RETRY_AFTER_CAP)
+        await asyncio.to_thread(run.ledger.pause, provider, seconds)
+
+
+def mind(run: Runtime, provider: str, answers: Sequence[object]) -> None:
+    """Close the provider's gate for a while if it asks for that, refuses the key, or answers nobody; else open it.
+
+    Args:
+        run: the runtime.
+        provider: who was called.
+        answers: what came of the calls of one bundle; errors among them. Those with a `Retry-After` were heeded.
     """
     answers = [answer for answer in answers if not isinstance(answer, NotReady)]
     if not answers:
         return
     busy = [answer for answer in answers if isinstance(answer, Busy)]
-    asked = [min(answer.retry_after, RETRY_AFTER_CAP) for answer in busy if answer.retry_after is not None]
     if any(isinstance(answer, Unauthorized) for answer in answers):
         # A wrong key stops the provider, not one job at a time; the pause grows until somebody mends it.
         kind, until = "unauthorized", run.ledger.pause(provider)
+    elif any(answer.retry_after is not None for answer in busy):
+        kind, until = "busy", run.ledger.paused_until(provider)
     elif busy:
-        kind, until = "busy", run.ledger.pause(provider, max(asked) if asked else None)
+        kind, until = "busy", run.ledger.pause(provider)
     elif all(isinstance(answer, TransientError) for answer in answers):
         kind, until = "unreachable", run.ledger.pause(provider)
     else:
         run.ledger.unpause(provider)
         return
-    fields = {"provider": provider, "kind": kind, "seconds": round(until - run.clock.now(), 1)}
-    logger.warning("provider_paused", extra={"fields": fields})
+    seconds = round(max(until - run.clock.now(), 0.0), 1)
+    logger.warning("provider_paused", extra={"fields": {"provider": provider, "kind": kind, "seconds": seconds}})
+
+
+def send_back(run: Runtime, announcer: Announcer, jobs: list[Job]) -> bool:
+    """Put jobs of one provider back if its gate has closed since they were claimed; they are due when it opens."""
+    until = run.ledger.paused_until(jobs[0].provider) if jobs else 0.0
+    if not until:
+        return False
+    now = run.clock.now()
+    conclude(run, [job.stay(now=now, due_at=max(min(until, job.deadline_at), now)) for job in jobs], announcer)
+    return True

@@ -17,7 +17,8 @@ from celery import Task, shared_task
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError
-from jobs.policy import RETRY_AFTER_CAP, PollPolicy, backoff, countdown
+from jobs.learning import Lesson
+from jobs.policy import RETRY_AFTER_CAP, PollPolicy, backoff, countdown, remaining
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState
 from providers.base import Observation, Verdict
@@ -38,21 +39,53 @@ def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str |
     """Look at jobs of one provider, all at the same time."""
     run, announcer = runtime(), Announcer.of(self)
     jobs = begin(run, announcer, job_ids, seqs, (JobState.POLLING,))
-    if jobs:
+    if jobs and not gate.send_back(run, announcer, jobs):
         answers = run.loop.run(_observe_all(run, jobs))
         reach(run.settings, "poll.after_answer")
         now = run.clock.now()
-        policy = run.settings.providers()[jobs[0].provider].poll_policy()
-        lease = run.settings.lease
-        moves = [after_poll(job, answer, now, policy, lease) for job, answer in zip(jobs, answers, strict=True)]
+        own = run.settings.providers()[jobs[0].provider]
+        policy, lease = own.poll_policy(), run.settings.lease
+        moves = [
+            after_poll(job, answer, now, policy, lease, run.planned(own, job, now))
+            for job, answer in zip(jobs, answers, strict=True)
+        ]
         written = conclude(run, moves, announcer)
         reach(run.settings, "poll.after_write")
         for job in written:
             if stage := {JobState.FETCHING: "settle.fetch", JobState.EMITTING: "settle.emit"}.get(job.state):
                 WORKFLOWS[job.workflow].rest(job.id, stage).apply_async(root_id=job.root or job.id, parent_id=job.id)
         gate.mind(run, jobs[0].provider, answers)
+        _learn(run, moves, answers, {job.id for job in written}, now)
     close(run, job_ids, bundle)
     return f"{len(jobs)} of {len(job_ids)}"
+
+
+def _learn(
+    run: Runtime, moves: list[Move], answers: list[Observation | Exception], written: set[str], now: float
+) -> None:
+    """Keep how long the remote part of jobs took, for the plans of looks to come."""
+    provider = moves[0].before.provider
+    lessons = [
+        lesson(move.before, now)
+        for move, answer in zip(moves, answers, strict=True)
+        if isinstance(answer, Observation) and answer.verdict is not Verdict.RUNNING and move.before.id in written
+    ]
+    if run.settings.providers()[provider].poll_learn and (taught := [each for each in lessons if each]):
+        run.plans.learn(provider, taught)
+
+
+def lesson(job: Job, now: float) -> Lesson | None:
+    """What a job that was just found over teaches; nothing if the last look brought no answer.
+
+    Args:
+        job: as it was before that look.
+        now: the time of the look.
+    """
+    if job.submitted_at is None or job.attempts:
+        return None
+    return Lesson(
+        job.workflow, after=job.updated_at - job.submitted_at if job.polls else 0.0, by=now - job.submitted_at
+    )
 
 
 async def _observe_all(run: Runtime, jobs: list[Job]) -> list[Observation | Exception]:
@@ -69,6 +102,12 @@ async def _observe_all(run: Runtime, jobs: list[Job]) -> list[Observation | Exce
 
 
 async def _observe(run: Runtime, job: Job) -> Observation | Exception:
+    answer = await _ask(run, job)
+    await gate.heed(run, job.provider, answer)
+    return answer
+
+
+async def _ask(run: Runtime, job: Job) -> Observation | Exception:
     try:
         operation = run.provider(job.provider).operation(job.workflow.partition(".")[2])
         return await operation.observe(job)
@@ -79,7 +118,14 @@ async def _observe(run: Runtime, job: Job) -> Observation | Exception:
         return error
 
 
-def after_poll(job: Job, answer: Observation | Exception, now: float, policy: PollPolicy, lease: float) -> Move:
+def after_poll(
+    job: Job,
+    answer: Observation | Exception,
+    now: float,
+    policy: PollPolicy,
+    lease: float,
+    planned: float | None = None,
+) -> Move:
     """What follows from one poll. Pure.
 
     Args:
@@ -88,6 +134,7 @@ def after_poll(job: Job, answer: Observation | Exception, now: float, policy: Po
         now: the time.
         policy: the provider's window.
         lease: a next stage that was published but never began is published again after so many seconds.
+        planned: seconds to the next look, as finished jobs have taught.
     """
     if isinstance(answer, Exception):
         return _after_error(job, answer, now, policy)
@@ -119,15 +166,16 @@ def after_poll(job: Job, answer: Observation | Exception, now: float, policy: Po
         return job.to(JobState.FAILED, now=now, **{**seen, "failure": failure, "result": answer.result or None})
     if now >= job.deadline_at:
         return expire(job, now)
-    wait = countdown(policy, polls=job.polls + 1, eta=answer.eta or _eta(job, answer.progress, now))
+    eta = answer.eta or _eta(job, answer.progress, now)
+    wait = countdown(policy, polls=job.polls + 1, eta=eta, planned=planned)
     return job.stay(now=now, due_at=min(now + wait, job.deadline_at), failure=None, **seen)
 
 
 def _eta(job: Job, progress: int | None, now: float) -> float | None:
     """When a job that reports its progress should be ready, in seconds."""
-    if progress is None or not 0 < progress < 100 or job.submitted_at is None:
+    if job.submitted_at is None:
         return None
-    return (now - job.submitted_at) * (100 - progress) / progress
+    return remaining(progress, now - job.submitted_at, before=job.progress, since=now - job.updated_at)
 
 
 def _after_error(job: Job, error: Exception, now: float, policy: PollPolicy) -> Move:

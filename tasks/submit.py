@@ -46,15 +46,18 @@ def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str
     # Without a claim only what was never sent may begin: a job in doubt is asked for when its grace is over.
     states = (JobState.ACCEPTED, JobState.SUBMITTING, JobState.IN_DOUBT) if seqs else (JobState.ACCEPTED,)
     jobs = hand_over(run, announcer, begin(run, announcer, job_ids, seqs, states))
-    if jobs:
+    if jobs and not gate.send_back(run, announcer, jobs):
         # Doubts first: asking takes time, and an intent must be fresh when its request leaves, or its lease is over
         # before its answer can be there.
-        ready = _settle_doubts(run, announcer, [job for job in jobs if job.state is not JobState.ACCEPTED])
-        ready += _ready(run, announcer, [job for job in jobs if job.state is JobState.ACCEPTED])
+        doubtful = [job for job in jobs if job.state is not JobState.ACCEPTED]
+        ready, asked = _settle_doubts(run, announcer, doubtful)
+        fresh = [job for job in jobs if job.state is JobState.ACCEPTED]
+        if not (asked and gate.send_back(run, announcer, fresh)):  # asking may have closed the gate
+            ready += _ready(run, announcer, fresh)
         if ready:
             reach(run.settings, "submit.after_intent")
         answers = run.loop.run(_send_all(run, ready, announcer))
-        gate.mind(run, jobs[0].provider, answers)
+        gate.mind(run, jobs[0].provider, [*asked, *answers])
     close(run, job_ids, bundle)
     return f"{len(jobs)} of {len(job_ids)}"
 
@@ -98,10 +101,10 @@ def _ready(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[Job]:
     return [job for job in conclude(run, moves, announcer) if job.state is JobState.SUBMITTING]
 
 
-def _settle_doubts(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[Job]:
-    """Ask the provider for jobs in doubt. Returns those it certainly has not, ready to be sent."""
+def _settle_doubts(run: Runtime, announcer: Announcer, jobs: list[Job]) -> tuple[list[Job], list[Located | Exception]]:
+    """Ask the provider for jobs in doubt. Returns those it certainly has not, ready to be sent; and all its answers."""
     if not jobs:
-        return []
+        return [], []
     now = run.clock.now()
     # Somebody looked and said so: these are sent again without being asked for.
     vouched = [job for job in jobs if job.wish is Wish.RESUBMIT and job.state is JobState.IN_DOUBT]
@@ -114,9 +117,9 @@ def _settle_doubts(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[
     doubtful = [job for job in jobs if job.state is JobState.IN_DOUBT] + conclude(run, crashed, announcer)
     # Whoever reads the ledger in between sees the job held: `conclude` set its wake-up a lease ahead.
     answers = run.loop.run(_ask_all(run, doubtful))
-    answers += [Located(absent=True)] * len(vouched)
-    moves = [_after_asking(run, job, answer) for job, answer in zip(doubtful + vouched, answers, strict=True)]
-    return [job for job in conclude(run, moves, announcer) if job.state is JobState.SUBMITTING]
+    known = [*answers, *[Located(absent=True)] * len(vouched)]
+    moves = [_after_asking(run, job, answer) for job, answer in zip(doubtful + vouched, known, strict=True)]
+    return [job for job in conclude(run, moves, announcer) if job.state is JobState.SUBMITTING], answers
 
 
 _DOUBT = Failure(
@@ -133,7 +136,10 @@ async def _ask_all(run: Runtime, jobs: list[Job]) -> list[Located | Exception]:
             return await asyncio.wait_for(
                 operation.locate(_request(operation, job), job.intent or {}), run.settings.lease * 0.8
             )
+        except TimeoutError:
+            return LostAnswer("no answer in time")
         except Exception as error:
+            await gate.heed(run, job.provider, error)
             return error
 
     return await asyncio.gather(*map(ask, jobs))
@@ -169,6 +175,7 @@ async def _send_all(run: Runtime, jobs: list[Job], announcer: Announcer) -> list
     async def settle(job: Job) -> Receipt | ProviderError:
         answer = await _send(run, job, announcer)
         reach(run.settings, "submit.after_post")
+        await gate.heed(run, job.provider, answer)
         # Each receipt at once: a slow neighbour in the bundle must not widen the window in which a crash means doubt.
         await writer.write(
             _after_error(run, job, answer) if isinstance(answer, ProviderError) else _submitted(run, job, answer)
@@ -233,11 +240,12 @@ async def _send(run: Runtime, job: Job, announcer: Announcer) -> Receipt | Provi
 def _submitted(run: Runtime, job: Job, receipt: Receipt) -> Move:
     """The receipt is in our hands: from now on only the status is asked for, and the body is forgotten."""
     now = run.clock.now()
-    policy = run.settings.providers()[job.provider].poll_policy()
+    own = run.settings.providers()[job.provider]
+    wait = countdown(own.poll_policy(), polls=0, planned=run.planned(own, job, now))
     return job.to(
         JobState.POLLING,
         now=now,
-        due_at=min(now + countdown(policy, polls=0), job.deadline_at),
+        due_at=min(now + wait, job.deadline_at),
         receipt=receipt,
         submitted_at=now,
         request=None,

@@ -1,6 +1,10 @@
 -- Take what is due, at most one bundle and at most what the gate lets through, and push each wake-up time forward by
 -- the lease. Whoever dies with the claim only delays the job until then.
--- KEYS: due, gate, bundles, index, done, counts
+-- After a pause the gate is half open: one job is the probe, and until its outcome is known (pause, unpause), or its lease
+-- is over, nothing else is taken. A job that calls nobody is no probe.
+-- The rate is kept by the requests themselves (slots.lua). Here it only keeps the hands from filling with jobs that wait
+-- for their turn: a tenth more than the rate is taken, and nothing while a fifth of a second's worth is waiting.
+-- KEYS: due, gate, bundles, index, done, counts, queue
 -- ARGV: now, lease, bundle id, bundle size, bundles outstanding, requests per second (0: no limit),
 --       requests in flight (0: no limit), prefix of job keys
 -- Returns the milliseconds until the next look (-1: nothing waits), then id, seq, state of each claim.
@@ -13,9 +17,15 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0
   redis.call('ZREM', KEYS[4], id)
 end
 
-local gate = redis.call('HMGET', KEYS[2], 'paused_until', 'tokens', 'tokens_at')
+local gate = redis.call('HMGET', KEYS[2], 'paused_until', 'tokens', 'tokens_at', 'failures', 'probe')
 local paused = tonumber(gate[1] or '0')
 if paused > now then return {paused - now} end
+local half_open = tonumber(gate[4] or '0') > 0
+if half_open then
+  local probe = tonumber(gate[5] or '0')
+  if probe > now then return {probe - now} end
+  size = 1
+end
 
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
 local open = redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')
@@ -29,9 +39,16 @@ end
 
 local tokens, burst
 if rate > 0 then
-  burst = math.max(1, rate / 10)
-  tokens = math.min(burst, tonumber(gate[2] or burst) + (now - tonumber(gate[3] or now)) * rate / 1000)
-  if tokens < 1 then return {math.ceil((1 - tokens) * 1000 / rate)} end
+  local waiting = 0
+  local queue = redis.call('HGETALL', KEYS[7])
+  for i = 1, #queue, 2 do
+    local ends, left = string.match(queue[i + 1], '^(%d+)|(%d+)$')
+    if tonumber(ends) > now then waiting = waiting + tonumber(left) else redis.call('HDEL', KEYS[7], queue[i]) end
+  end
+  if waiting >= math.max(1, rate / 5) then return {50} end
+  burst = math.max(2, rate / 10)
+  tokens = math.min(burst, tonumber(gate[2] or burst) + (now - tonumber(gate[3] or now)) * rate * 1.1 / 1000)
+  if tokens < 1 then return {math.ceil((burst / 2 - tokens) * 1000 / (rate * 1.1))} end
   size = math.min(size, math.floor(tokens))
 end
 
@@ -45,6 +62,11 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0
     reply[#reply + 1] = id
     reply[#reply + 1] = seq
     reply[#reply + 1] = state
+    if half_open and state ~= 'verifying' and state ~= 'emitting' then
+      -- A fetch closes its bundle as it begins, so its end does not tell.
+      local prober = state ~= 'fetching' and ARGV[3] .. '|1' or ''
+      redis.call('HSET', KEYS[2], 'probe', string.format('%.0f', now + lease), 'prober', prober)
+    end
   else
     redis.call('ZREM', KEYS[1], id)
   end
@@ -54,7 +76,7 @@ local taken = (#reply - 1) / 3
 if taken > 0 then
   redis.call('ZADD', KEYS[3], now + lease, ARGV[3] .. '|' .. string.format('%d', taken))
   if rate > 0 then
-    redis.call('HSET', KEYS[2], 'tokens', tostring(tokens - taken), 'tokens_at', string.format('%.0f', now))
+    redis.call('HSET', KEYS[2], 'tokens', string.format('%.17g', tokens - taken), 'tokens_at', string.format('%.0f', now))
   end
 end
 local next = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')

@@ -9,4 +9,5 @@ local failures = redis.call('HINCRBY', KEYS[1], 'failures', closed > now and 0 o
 local pause = tonumber(ARGV[2]) or math.min(tonumber(ARGV[3]) * 2 ^ math.max(math.min(failures - 1, 20), 0), tonumber(ARGV[4]))
 local until_ = math.max(now + pause, closed)
 redis.call('HSET', KEYS[1], 'paused_until', string.format('%.0f', until_))
+redis.call('HDEL', KEYS[1], 'probe')
 return string.format('%.0f', until_)

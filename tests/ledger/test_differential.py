@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from jobs.clock import ManualClock
 from jobs.ledger import Bundle, ClaimLimits, Ledger
 from jobs.memory_ledger import MemoryLedger
+from jobs.pacing import Turn
 from jobs.record import Failure, Job
 from jobs.redis_ledger import RedisLedger
 from jobs.states import MOVES, TERMINAL, JobState
@@ -22,9 +23,8 @@ from jobs.states import MOVES, TERMINAL, JobState
 PROVIDERS = ("alpha", "beta")
 IDS = tuple("abcdefgh")
 
-#: All are multiples of an eighth of a second, and the rates of eight: a bucket of tokens then has no rounding of its
-#: own, which a text on a server and a number in memory need not share.
-delays = st.sampled_from([0.0, 0.125, 0.25, 1.0, 29.875, 30.0, 30.125, 100.0])
+#: Mostly multiples of an eighth of a second, and small steps between two turns to send.
+delays = st.sampled_from([0.0, 0.013, 0.125, 0.25, 1.0, 29.875, 30.0, 30.125, 100.0])
 limits = st.builds(
     ClaimLimits,
     bundle_size=st.integers(1, 5),
@@ -62,6 +62,7 @@ class Twins(RuleBasedStateMachine):
         self.ledgers: tuple[Ledger, Ledger] = (MemoryLedger(clock=self.clock), make(self.clock))
         self.bundles: list[tuple[str, tuple[Bundle, Bundle]]] = []
         self.copies: list[Job] = []
+        self.sent: list[Turn] = []
 
     def both(self, call: Callable[[Ledger], Any]) -> Any:
         """The answer of both ledgers, which must be one."""
@@ -148,6 +149,35 @@ class Twins(RuleBasedStateMachine):
     @rule(provider=st.sampled_from(PROVIDERS))
     def unpause(self, provider: str) -> None:
         self.both(lambda ledger: ledger.unpause(provider))
+
+    @rule(provider=st.sampled_from(PROVIDERS))
+    def open_gate(self, provider: str) -> None:
+        self.both(lambda ledger: ledger.open_gate(provider))
+
+    @rule(
+        provider=st.sampled_from(PROVIDERS),
+        rate=st.sampled_from([0.5, 1.0, 3.7, 30.0]),
+        holder=st.sampled_from(["h-1", "h-2"]),
+        wanted=st.integers(0, 5),
+        data=st.data(),
+    )
+    def turns(self, provider: str, rate: float, holder: str, wanted: int, data: st.DataObject) -> None:
+        """Some earlier turns are over: in time, late, or told twice; others never are."""
+        chosen = data.draw(st.lists(st.sampled_from(self.sent), max_size=4)) if self.sent else []
+        over = [(turn.token, turn.at + late) for turn, late in zip(chosen, (0.004, 0.0, 0.2, 3.0), strict=False)]
+        got = self.both(lambda ledger: ledger.turns(provider, rate, holder, wanted, over))
+        self.sent += got.turns
+
+    @rule(
+        provider=st.sampled_from(PROVIDERS),
+        counts=st.lists(
+            st.tuples(st.sampled_from(["w", "w.x"]), st.dictionaries(st.integers(0, 97), st.floats(0, 1), max_size=3)),
+            max_size=4,
+        ),
+    )
+    def learn(self, provider: str, counts: list[tuple[str, dict[int, float]]]) -> None:
+        self.both(lambda ledger: ledger.learn(provider, counts))
+        self.both(lambda ledger: ledger.learnt(provider))
 
     @rule(
         provider=st.sampled_from(PROVIDERS),

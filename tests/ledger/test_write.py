@@ -316,6 +316,8 @@ def test_all_keys_of_a_provider_share_one_slot(
     ledger = RedisLedger(redis_client, clock=clock, prefix="mine:")
     ledger.accept(new_job())
     ledger.claim("alpha", ClaimLimits(1, 1, 30.0, rate=10.0))
+    ledger.turns("alpha", 10.0, "one", 100)
+    ledger.learn("alpha", [("alpha.make", {3: 1.0})])
     ledger.pause("alpha")
     ledger.remember("alpha", "session", "s-1")
     (job,) = ledger.begin("alpha", [("job-1", 2)], [JobState.ACCEPTED], 30.0)

@@ -142,6 +142,19 @@ def test_the_busiest_second_is_known(sim: Running, ipr: httpx.Client, clock: Man
     assert sim.account()["myipr"].requests == {"recent_files": {"200": 9}}
 
 
+def test_requests_are_known_second_by_second(sim: Running, ipr: httpx.Client, clock: ManualClock) -> None:
+    """By calendar second; one without any is left out."""
+    begin = int(clock())
+    for count, pause in ((3, 0.9), (1, 1.2), (2, 0.0)):
+        for _ in range(count):
+            ipr.get("/recent-files")
+        clock.advance(pause)
+    assert sim.account()["myipr"].per_second == {begin: 4, begin + 2: 2}
+    assert sim.account()["lettrlabs"].per_second == {}
+    with ControlClient(sim.url) as control:
+        assert control.account() == sim.account()
+
+
 def test_runs_can_be_repeated() -> None:
     """The same seed gives the same ids and durations, whatever came between."""
 

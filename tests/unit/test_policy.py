@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.policy import RETRY_AFTER_CAP, PollPolicy, backoff, countdown
+from jobs.policy import RETRY_AFTER_CAP, PollPolicy, backoff, countdown, remaining
 
 BOUNDED = settings(deadline=None, database=None, max_examples=200)
 STEADY = PollPolicy(first=1.0, minimum=2.0, maximum=30.0, growth=2.0, jitter=0.0)
@@ -123,3 +123,40 @@ def test_backoff_is_bounded(attempts: int, base: float, cap: float, spread: floa
     wait = backoff(attempts, base=base, cap=cap, spread=spread)
     low, high = min(base, cap), cap
     assert low * 0.75 * (1 - 1e-9) <= wait <= high * 1.25 * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("polls", "options", "expected"),
+    [
+        pytest.param(0, {"planned": 12.0}, 12.0, id="the first look as planned"),
+        pytest.param(0, {"planned": 0.2}, 1.0, id="not before the first countdown"),
+        pytest.param(0, {"planned": 90.0}, 30.0, id="the first look within the window"),
+        pytest.param(4, {"planned": 12.0}, 12.0, id="a later look as planned"),
+        pytest.param(4, {"planned": 0.2}, 2.0, id="no shorter than the window"),
+        pytest.param(4, {"planned": 90.0}, 30.0, id="no longer than the window"),
+        pytest.param(4, {"planned": 12.0, "eta": 5.0}, 5.0, id="what the provider says of this job goes first"),
+        pytest.param(4, {"planned": 12.0, "retry_after": 40.0}, 40.0, id="asked to wait longer"),
+    ],
+)
+def test_planned_countdowns(polls: int, options: dict[str, Any], expected: float) -> None:
+    """A plan replaces the growing countdown, and nothing else."""
+    assert countdown(STEADY, polls=polls, **options) == expected
+
+
+@pytest.mark.parametrize(
+    ("progress", "options", "expected"),
+    [
+        pytest.param(None, {}, None, id="not told"),
+        pytest.param(0, {}, None, id="not begun"),
+        pytest.param(100, {}, None, id="no more to do"),
+        pytest.param(50, {}, 5.0, id="half of what the age tells"),
+        pytest.param(50, {"before": 0, "since": 4.0}, 5.0, id="it may have begun at any time since"),
+        pytest.param(50, {"before": 25, "since": 4.0}, 8.0, id="along the line"),
+        pytest.param(50, {"before": 50, "since": 4.0}, 5.0, id="no way was made"),
+        pytest.param(50, {"before": 80, "since": 4.0}, 5.0, id="it went back"),
+        pytest.param(50, {"before": 25, "since": 0.0}, 5.0, id="no time has passed"),
+    ],
+)
+def test_the_rest_is_told_by_the_line(progress: int | None, options: dict[str, Any], expected: float | None) -> None:
+    """Progress, ten seconds after the submission."""
+    assert remaining(progress, 10.0, **options) == expected

@@ -117,4 +117,4 @@ def test_dev_ends_what_it_started_when_it_is_terminated(tmp_path: Path) -> None:
         assert dev.process.wait(40) == 0
     with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 5):
         pass
-    assert any("stopping" in line for line in seen)
+    assert any("stopped" in line for line in seen)

@@ -6,6 +6,7 @@ import secrets
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -30,7 +31,7 @@ def dev(speed: float, state_dir: Path | None) -> None:
     A provider that is configured in the environment is called for real; the others are simulated.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended by either signal
-    with Stack(state_dir or settings().state_dir, _echo, speed=speed) as stack:
+    with Stack(state_dir or settings().state_dir, _echo, speed=speed) as stack, suppress(KeyboardInterrupt):
         stack.environment.setdefault("SETTLE_FLOWER__PASSWORD", secrets.token_urlsafe(12))
         stack.environment.setdefault("SETTLE_FLOWER__PORT", str(free_port()))
         page = stack.start("flower", [sys.executable, "-m", "workflows.command", "flower"])
@@ -42,10 +43,8 @@ def dev(speed: float, state_dir: Path | None) -> None:
             f"login {env.get('SETTLE_FLOWER__USER', 'settle')} / {env['SETTLE_FLOWER__PASSWORD']}\n"
             "In another terminal of this folder: settle submit, settle watch, settle list\n"
         )
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            click.echo("stopping")
+        threading.Event().wait()
+    click.echo("stopped")
 
 
 COMMANDS = {"dev": dev}

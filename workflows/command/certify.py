@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from pathlib import Path
 from typing import Any
 
 import click
 
-from config.runtime import runtime
-from jobs.errors import InvalidJob, JobConflict
-from jobs.ledger import Acceptance
+from jobs.errors import InvalidJob
 from jobs.measure import measure_local
 from jobs.record import check_job_id
-from workflows.command import OF_STATE, Exit, show
-from workflows.command.follow import wait_for
+from workflows.command.submit import send
 
 _WORKFLOW = "myipr.certify"
 
@@ -54,8 +50,7 @@ def certify(
     """
     # Late: the application reads its settings, and `settle --help` needs none.
     from config.celery_app import app
-    from tasks.announce import Announcer
-    from tasks.intake import new_job, record, validate
+    from tasks.intake import validate
     from tasks.ways import WORKFLOWS
 
     app.loader.import_default_modules()
@@ -67,14 +62,7 @@ def certify(
     validate(request, (), {**given, "file": "checked before it is hashed, which may take a while"})
     found = measure_local(path)
     body = {**given, "hash": found.sha256, "size_bytes": found.size}
-    run = runtime()
-    job = new_job(run, job_id, _WORKFLOW, request, (), body, here=False)
-    if record(run, Announcer(app, "settle@command"), job, task=f"settle.{_WORKFLOW}") is Acceptance.CONFLICT:
-        raise JobConflict(f"id: {job_id} belongs to another request; use a new id, or the same file and options")
-    held = wait_for([job_id], None)[0] if wait else run.ledger.get(job_id)
-    job = held or job
-    show.one(job, as_json=as_json)
-    sys.exit(OF_STATE.get(job.state, Exit.DONE))
+    send(app, _WORKFLOW, job_id, body, "the same file and options", wait=wait, as_json=as_json)
 
 
 COMMANDS = {"certify": certify}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import uuid
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import click
+from celery import Celery
 
 from config.runtime import runtime
 from jobs.errors import InvalidJob, JobConflict
@@ -65,8 +66,7 @@ def submit(
     """
     # Late: the application reads its settings, and `settle --help` needs none.
     from config.celery_app import app
-    from tasks.announce import Announcer
-    from tasks.intake import new_job, record, validate
+    from tasks.intake import validate
     from tasks.ways import WORKFLOWS
 
     app.loader.import_default_modules()
@@ -83,11 +83,34 @@ def submit(
     body = _body(source)
     validate(WORKFLOWS[name].request, (), {**body, **options})
     job_id = check_job_id(job_id or str(uuid.uuid4()))
-    # Straight into the ledger, due at once: there is no message that could be lost.
+    send(app, name, job_id, {**body, **options}, "the same input", wait=wait, as_json=as_json)
+
+
+def send(
+    app: Celery, name: str, job_id: str, body: dict[str, Any], same: str, *, wait: bool, as_json: bool
+) -> NoReturn:
+    """Record one job straight in the ledger, due at once: no message could be lost. Show it, and exit.
+
+    Args:
+        app: tells Flower.
+        name: of the workflow.
+        job_id: of the job.
+        body: its keyword arguments, options among them.
+        same: what must be the same for the same id.
+        wait: whether to wait for its end.
+        as_json: whether to show it as JSON.
+
+    Raises:
+        JobConflict: the id belongs to another request.
+    """
+    from tasks.announce import Announcer
+    from tasks.intake import new_job, record
+    from tasks.ways import WORKFLOWS
+
     run = runtime()
-    job = new_job(run, job_id, name, WORKFLOWS[name].request, (), {**body, **options}, here=False)
+    job = new_job(run, job_id, name, WORKFLOWS[name].request, (), body, here=False)
     if record(run, Announcer(app, "settle@command"), job, task=f"settle.{name}") is Acceptance.CONFLICT:
-        raise JobConflict(f"id: {job_id} belongs to another request; use a new id, or the same input")
+        raise JobConflict(f"id: {job_id} belongs to another request; use a new id, or {same}")
     held = wait_for([job_id], None)[0] if wait else run.ledger.get(job_id)
     job = held or job
     show.one(job, as_json=as_json)

@@ -35,6 +35,10 @@ _STATUS = (
     b'"errors":[],"hasErrors":false,"warnings":[],"hasWarnings":false,"metadata":{}}'
 )
 
+_ALPHABET = (
+    b'{"data":{"type":"alphabet","id":"bench","attributes":{"available":"1000000000","reachable":"1000000000"}}}'
+)
+
 
 class Books:
     """What was asked of the server since the last reset."""
@@ -154,6 +158,8 @@ class Connection(asyncio.Protocol):
                 self._send(_STATUS % (number, b"completed" if books.poll(number) else b"processing"))
         elif target.startswith(b"/api/sessions"):
             self._send(b'{"data":{"type":"session","id":"bench"}}')
+        elif target.startswith(b"/api/alphabets"):
+            self._send(_ALPHABET)
         elif target.startswith(b"/api/tokens"):
             if method == b"POST":
                 self._send(b'{"data":{"type":"tokens","id":"line-%d"}}' % books.submit())

@@ -25,7 +25,8 @@ TOKENS: dict[str, Any] = {
     "size": 1024,
     "payment": {"id": "transaction-1", "ident": "pi_1"},
 }
-GIB = 1 << 30
+#: Odd, and without order in its bits: its multiples differ and look like tokens.
+_SPREAD = 0x9E3779B97F4A7C15F39CC0605CEDC8341082276BF3A27251F86C6A11D0C18E95
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,18 +160,15 @@ def _curl(url: str, folder: Path, digest: str) -> float:
 
 
 def file_of(folder: Path, size: int) -> tuple[Path, str]:
-    """A file of tokens, 63 characters and a newline each, none after the last; and its SHA-256."""
+    """A file of tokens that all differ, 63 characters and a newline each, none after the last; and its SHA-256."""
     path = folder / f"tokens-{size}.txt"
-    piece = (b"0123456789ABCDEF" * 4)[:63] + b"\n"
     digest = hashlib.sha256()
-    left = size - 64
+    lines = size // 64
     with path.open("wb") as out:
-        block = piece * 16384
-        while left > 0:
-            part = block[: min(len(block), left)]
+        for start in range(0, lines, 16384):
+            numbers = range(start, min(start + 16384, lines))
+            part = b"".join(b"%063X\n" % (number * _SPREAD % 16**63) for number in numbers)
+            part = part[:-1] + b"0" if numbers.stop == lines else part  # no newline after the last
             out.write(part)
             digest.update(part)
-            left -= len(part)
-        out.write(last := piece[:63] + b"0")
-        digest.update(last)
     return path, digest.hexdigest()

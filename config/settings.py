@@ -61,8 +61,13 @@ class CoreSettings(BaseSettings):
     clock_interval: float = Field(0.2, gt=0, le=5, description="the clock looks at least so often")
     doubt_grace: float = Field(5.0, gt=0, description="from a lost answer to asking the provider")
     fetch_attempts: int = Field(3, ge=1, description="tries to fetch a file that differs from what was promised")
+    small_files: int = Field(
+        1024**2,
+        ge=0,
+        description="up to this, bytes, one task fetches, verifies and emits the files of a job",
+    )
     distinct_memory: int = Field(
-        64 * 1024**2, ge=4096, description="so much is held to see that lines differ; then temporary files, bytes"
+        16 * 1024**2, ge=4096, description="so much is held to see that lines differ; then temporary files, bytes"
     )
     stage_time_limit: float = Field(600.0, gt=0, description="one run of a stage (prefork only)")
     visibility_timeout: float = Field(900.0, gt=0, description="after it the broker delivers a message again")

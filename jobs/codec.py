@@ -7,8 +7,9 @@ record whose readers do a job justice: one that does not know of links would end
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from operator import attrgetter
 from typing import Any
 
 from jobs.artifacts import Artifact
@@ -21,9 +22,13 @@ from jobs.states import JobState, Wish
 EVENT_VERSION = 1
 
 
+#: One for all: `json.dumps` makes one per call when it is told anything.
+_JSON = json.JSONEncoder(separators=(",", ":"))
+
+
 def dump(value: Any) -> str:
     """Compact JSON in ASCII: a lone surrogate in a provider's text cannot be encoded in any other way."""
-    return json.dumps(value, separators=(",", ":"))
+    return _JSON.encode(value)
 
 
 def millis(seconds: float) -> int:
@@ -31,18 +36,26 @@ def millis(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def to_fields(job: Job) -> dict[str, str]:
-    """The fields of a job that are not empty, without the scripts' own (`state`, `seq`, `floor`, `lease`, `digest`)."""
-    static = {
-        "v": RECORD_VERSION if job.then else 1,
-        "provider": job.provider,
-        "workflow": job.workflow,
-        "created": job.created_at,
-        "deadline": job.deadline_at,
-        "tags": dict(job.tags),
-    }
+def _doc(job: Job) -> str:
+    return dump(
+        {
+            "v": RECORD_VERSION if job.then else 1,
+            "provider": job.provider,
+            "workflow": job.workflow,
+            "created": job.created_at,
+            "deadline": job.deadline_at,
+            "tags": dict(job.tags),
+        }
+    )
+
+
+def _seen(job: Job) -> str:
     seen = {"word": job.word, "progress": job.progress, "message": job.message}
     seen = {key: value for key, value in seen.items() if value is not None}
+    return dump(seen) if seen else ""
+
+
+def _chain(job: Job) -> str:
     chain = {
         "position": job.position,
         "root": job.root,
@@ -52,24 +65,42 @@ def to_fields(job: Job) -> dict[str, str]:
         "broken": job.broken,
     }
     chain = {key: value for key, value in chain.items() if value}
-    fields = {
-        "doc": dump(static),
-        "updated": str(millis(job.updated_at)),
-        "polls": str(job.polls) if job.polls else "",
-        "attempts": str(job.attempts) if job.attempts else "",
-        "submitted": str(millis(job.submitted_at)) if job.submitted_at is not None else "",
-        "request": dump(job.request) if job.request is not None else "",
-        "intent": dump(job.intent) if job.intent is not None else "",
-        "receipt": dump(job.receipt) if job.receipt is not None else "",
-        "seen": dump(seen) if seen else "",
-        "artifacts": dump([artifact.to_json() for artifact in job.artifacts]) if job.artifacts else "",
-        "result": dump(job.result) if job.result is not None else "",
-        "failure": dump(asdict(job.failure)) if job.failure else "",
-        "wish": job.wish.value if job.wish else "",
-        "then": dump(job.then) if job.then else "",
-        "chain": dump(chain) if chain else "",
-    }
-    return {key: value for key, value in fields.items() if value}
+    return dump(chain) if chain else ""
+
+
+def _optional(value: Any) -> str:
+    return dump(value) if value is not None else ""
+
+
+#: The fields of the hash: what of a job each is made of, and how. An empty text is a field that is not there.
+_FIELDS: dict[str, tuple[Callable[[Job], Any], Callable[[Job], str]]] = {
+    "doc": (attrgetter("provider", "workflow", "created_at", "deadline_at", "tags", "then"), _doc),
+    "updated": (attrgetter("updated_at"), lambda job: str(millis(job.updated_at))),
+    "polls": (attrgetter("polls"), lambda job: str(job.polls or "")),
+    "attempts": (attrgetter("attempts"), lambda job: str(job.attempts or "")),
+    "submitted": (
+        attrgetter("submitted_at"),
+        lambda job: str(millis(job.submitted_at)) if job.submitted_at is not None else "",
+    ),
+    "request": (attrgetter("request"), lambda job: _optional(job.request)),
+    "intent": (attrgetter("intent"), lambda job: _optional(job.intent)),
+    "receipt": (attrgetter("receipt"), lambda job: _optional(job.receipt)),
+    "seen": (attrgetter("word", "progress", "message"), _seen),
+    "artifacts": (
+        attrgetter("artifacts"),
+        lambda job: dump([artifact.to_json() for artifact in job.artifacts]) if job.artifacts else "",
+    ),
+    "result": (attrgetter("result"), lambda job: _optional(job.result)),
+    "failure": (attrgetter("failure"), lambda job: dump(asdict(job.failure)) if job.failure else ""),
+    "wish": (attrgetter("wish"), lambda job: job.wish.value if job.wish else ""),
+    "then": (attrgetter("then"), lambda job: dump(job.then) if job.then else ""),
+    "chain": (attrgetter("position", "root", "parent", "next", "sent", "broken"), _chain),
+}
+
+
+def to_fields(job: Job) -> dict[str, str]:
+    """The fields of a job that are not empty, without the scripts' own (`state`, `seq`, `floor`, `lease`, `digest`)."""
+    return {name: text for name, (_, write) in _FIELDS.items() if (text := write(job))}
 
 
 def from_fields(job_id: str, fields: Mapping[str, str], due_at: float | None = None) -> Job:
@@ -146,9 +177,16 @@ def event_data(job: Job) -> str:
 
 def changed_fields(move: Move) -> tuple[dict[str, str], list[str]]:
     """The hash fields that a move sets, and those that it drops."""
-    before, after = to_fields(move.before), to_fields(move.after)
-    changed = {name: value for name, value in after.items() if before.get(name) != value}
-    dropped = [name for name in before if name not in after]
+    changed: dict[str, str] = {}
+    dropped: list[str] = []
+    for name, (parts, write) in _FIELDS.items():
+        # Most moves are polls, which change three fields: the others are not worth writing to be compared.
+        if parts(move.before) != parts(move.after):
+            before, after = write(move.before), write(move.after)
+            if after and after != before:
+                changed[name] = after
+            elif before and not after:
+                dropped.append(name)
     return changed, dropped
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
+from itertools import chain
 from typing import Any, cast
 
 from redis import Redis
@@ -28,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 #: The keys of a claim, as its script wants them.
 _CLAIMED = ("due", "gate", "bundles", "index", "done", "counts", "queue")
+
+#: Moves in one call: Redis does nothing else meanwhile.
+_AT_ONCE = 100
 
 
 def _threes(answer: Sequence[Any]) -> range:
@@ -264,12 +269,16 @@ class RedisLedger:
         """Write moves in one go; the job as it stands now, or none where somebody else moved it in between."""
         if not moves:
             return []
-        pipe = self._redis.pipeline(transaction=False)
-        for move in moves:
-            self._add_move(pipe, move)
+        done: dict[int, int] = {}
+        by_provider: defaultdict[str, list[int]] = defaultdict(list)
+        for number, move in enumerate(moves):
+            by_provider[move.before.provider].append(number)
+        for provider, numbers in by_provider.items():
+            for start in range(0, len(numbers), _AT_ONCE):
+                some = numbers[start : start + _AT_ONCE]
+                done.update(zip(some, self._move(provider, [moves[number] for number in some]), strict=True))
         written = [
-            replace(move.after, seq=move.before.seq + 1) if done else None
-            for move, done in zip(moves, pipe.execute(), strict=True)
+            replace(move.after, seq=move.before.seq + 1) if done[number] else None for number, move in enumerate(moves)
         ]
         if ended := [job.id for job in written if job is not None and job.state in TERMINAL]:
             pipe = self._redis.pipeline(transaction=False)
@@ -281,39 +290,34 @@ class RedisLedger:
                 self._redis.persist(self._owner(job.id))
         return written
 
-    def _add_move(self, pipe: Any, move: Move) -> None:
-        before, after = move.before, move.after
-        changed, dropped = codec.changed_fields(move)
-        told = move.announcement
-        due: int | str = codec.millis(after.due_at) if after.due_at is not None else ""
-        self._script["move"](
-            keys=[
-                self._key(before.provider, "job", before.id),
-                self._key(before.provider, "due"),
-                self._key(before.provider, "events"),
-                self._key(before.provider, "counts"),
-                self._key(before.provider, "done"),
-                told.key if told else "",
-            ],
-            args=[
+    def _move(self, provider: str, moves: Sequence[Move]) -> list[int]:
+        """Write moves of one provider; for each 1, or 0 where somebody else moved the job in between."""
+        flat: list[Any] = []
+        for move in moves:
+            before, after, told = move.before, move.after, move.announcement
+            changed, dropped = codec.changed_fields(move)
+            due: int | str = codec.millis(after.due_at) if after.due_at is not None else ""
+            flat += [
+                11 + len(dropped) + 2 * len(changed),
                 before.id,
                 before.state.value,
                 before.seq,
                 after.state.value,
-                self._now(),
                 due,
-                self._retention,
+                due if after.state in IN_HAND else 0,
                 codec.event_data(after) if move.news else "",
-                self._events_kept,
+                told.key if told else "",
                 told.value if told else "",
                 told.ttl if told else 0,
-                due if after.state in IN_HAND else 0,
                 len(dropped),
                 *dropped,
-                *[part for pair in changed.items() for part in pair],
-            ],
-            client=pipe,
+                *chain.from_iterable(changed.items()),
+            ]
+        answer: list[int] = self._script["move"](
+            keys=[self._key(provider, part) for part in ("due", "events", "counts", "done")],
+            args=[self._now(), self._retention, self._events_kept, self._key(provider, "job", ""), *flat],
         )
+        return answer
 
     def close_bundle(self, provider: str, bundle: str) -> None:
         """A bundle is no longer outstanding."""

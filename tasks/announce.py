@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery, Task, states
@@ -49,11 +50,23 @@ class Announcer:
     def __init__(self, app: Celery, hostname: str | None) -> None:
         self._app = app
         self._hostname = str(hostname)
+        self._gathered: list[Job] | None = None
 
     @classmethod
     def of(cls, task: Task) -> Announcer:
         """In the name of the worker that runs this task."""
         return cls(task.app, task.request.hostname)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Tell Flower of all moves made herein with one message, at the end. Not for more than one thread."""
+        self._gathered = []
+        try:
+            yield
+        finally:
+            jobs, self._gathered = self._gathered, None
+            if jobs:
+                self.to_flower(jobs)
 
     def announcement(self, job: Job) -> Announcement:
         """The job as the result of the Celery task with its id, in the form that Celery's Redis backend reads."""
@@ -88,6 +101,9 @@ class Announcer:
             jobs: as they are now.
             received: the name of their entry task, if Flower has not seen it yet; its arguments are never shown.
         """
+        if self._gathered is not None and received is None:
+            self._gathered += jobs
+            return
         try:
             with (
                 self._app.amqp.producer_pool.acquire(block=True) as producer,

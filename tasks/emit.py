@@ -26,16 +26,21 @@ def emit(self: Task, job_id: str, seq: int | None = None) -> str:
     """Finish one job whose files are verified, and start what follows it."""
     run, announcer = runtime(), Announcer.of(self)
     for job in begin(run, announcer, [job_id], [seq] if seq is not None else None, (JobState.EMITTING,)):
-        reach(run.settings, "emit.before_write")
-        added = run.loop.run(tidy(run, job))
-        reach(run.settings, "emit.after_tidy")
-        move = _later(run, job) if added is None else _finish(run, announcer, self.app, job, added)
-        reach(run.settings, "emit.after_links")
-        conclude(run, [move], announcer)
-        reach(run.settings, "emit.after_write")
-        return str(move.after.state)
+        return str(emit_held(run, announcer, self.app, job))
     break_chain(self)
     return "nothing to do"
+
+
+def emit_held(run: Runtime, announcer: Announcer, app: Celery, job: Job) -> JobState:
+    """Finish a job that is held. Returns the state that it should be in then."""
+    reach(run.settings, "emit.before_write")
+    added = run.loop.run(tidy(run, job))
+    reach(run.settings, "emit.after_tidy")
+    move = _later(run, job) if added is None else _finish(run, announcer, app, job, added)
+    reach(run.settings, "emit.after_links")
+    conclude(run, [move], announcer)
+    reach(run.settings, "emit.after_write")
+    return move.after.state
 
 
 def _later(run: Runtime, job: Job, failure: Failure | None = None) -> Move:

@@ -6,8 +6,9 @@ import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
-from celery import Task, shared_task
+from celery import Celery, Task, shared_task
 
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
@@ -19,28 +20,57 @@ from jobs.states import JobState
 from providers.errors import PermanentError, ProviderError
 from tasks import gate
 from tasks.announce import Announcer
+from tasks.emit import emit_held
 from tasks.stage import begin, break_chain, conclude, fail
+from tasks.verify import verify_held
 
 logger = logging.getLogger(__name__)
 
 
 @shared_task(name="settle.fetch", bind=True, ignore_result=True)
 def fetch(self: Task, job_id: str, seq: int | None = None) -> str:
-    """Fetch the files of one job."""
+    """Fetch the files of one job; small ones are verified and emitted at once."""
     run, announcer = runtime(), Announcer.of(self)
     for job in begin(run, announcer, [job_id], [seq] if seq is not None else None, (JobState.FETCHING,)):
         if gate.send_back(run, announcer, [job]):
             break
-        move, answer = run.loop.run(_fetch(run, job))
-        reach(run.settings, "fetch.after_store")
-        if conclude(run, [move], announcer) and move.after.state is JobState.VERIFYING:
-            gate.mind(run, job.provider, [answer])
-            return f"{len(move.after.artifacts)} file(s)"
-        gate.mind(run, job.provider, [answer])
-        break_chain(self)
-        return str(move.after.state)
+        with announcer.at_once():
+            return _fetch_held(self, run, announcer, job)
     break_chain(self)
     return "nothing to do"
+
+
+def _fetch_held(task: Task, run: Runtime, announcer: Announcer, job: Job) -> str:
+    """Fetch the files of a job that is held."""
+    move, answer = run.loop.run(_fetch(run, job))
+    reach(run.settings, "fetch.after_store")
+    fetched = next(iter(conclude(run, [move], announcer)), None)
+    gate.mind(run, job.provider, [answer])
+    if fetched is None or fetched.state is not JobState.VERIFYING:
+        break_chain(task)
+        return str(move.after.state)
+    said = f"{len(fetched.artifacts)} file(s)"
+    if _small(run, fetched) and _only_these_follow(task):
+        break_chain(task)
+        return f"{said}, {_go_on(run, announcer, task.app, fetched)}"
+    return said
+
+
+def _small(run: Runtime, job: Job) -> bool:
+    return sum(artifact.stored_size or 0 for artifact in job.artifacts) <= run.settings.small_files
+
+
+def _only_these_follow(task: Task) -> bool:
+    following: Any = task.request.chain or []
+    return [step["task"] for step in following] == ["settle.emit", "settle.verify"]  # the last one first
+
+
+def _go_on(run: Runtime, announcer: Announcer, app: Celery, job: Job) -> JobState:
+    """The rest of the chain, here and now: for a small file each message would cost more than its work."""
+    verified = verify_held(run, announcer, job)
+    if verified is None or verified.state is not JobState.EMITTING:
+        return verified.state if verified else job.state
+    return emit_held(run, announcer, app, verified)
 
 
 async def _fetch(run: Runtime, job: Job) -> tuple[Move, object]:

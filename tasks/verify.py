@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 from celery import Task, shared_task
 
@@ -12,6 +14,7 @@ from config.runtime import Runtime, runtime
 from jobs.artifacts import Artifact, Inspector, Verification
 from jobs.distinct import Distinct
 from jobs.errors import ArtifactError, DigestMismatch, DuplicateLine
+from jobs.packing import Gunzip
 from jobs.policy import backoff
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState
@@ -24,14 +27,20 @@ def verify(self: Task, job_id: str, seq: int | None = None) -> str:
     """Verify the files of one job."""
     run, announcer = runtime(), Announcer.of(self)
     for job in begin(run, announcer, [job_id], [seq] if seq is not None else None, (JobState.VERIFYING,)):
-        move = _verify(run, job)
-        reach(run.settings, "verify.after_read")
-        if conclude(run, [move], announcer) and move.after.state is JobState.EMITTING:
-            return ", ".join(f"{artifact.name} {artifact.verification}" for artifact in move.after.artifacts)
+        verified = verify_held(run, announcer, job)
+        if verified is not None and verified.state is JobState.EMITTING:
+            return ", ".join(f"{artifact.name} {artifact.verification}" for artifact in verified.artifacts)
         break_chain(self)
-        return str(move.after.state)
+        return str(verified.state if verified else job.state)
     break_chain(self)
     return "nothing to do"
+
+
+def verify_held(run: Runtime, announcer: Announcer, job: Job) -> Job | None:
+    """Verify the files of a job that is held. Returns it as it stands then; none if somebody else moved it."""
+    move = _verify(run, job)
+    reach(run.settings, "verify.after_read")
+    return next(iter(conclude(run, [move], announcer)), None)
 
 
 def _verify(run: Runtime, job: Job) -> Move:
@@ -72,7 +81,8 @@ def _check(run: Runtime, job: Job, artifact: Artifact) -> Artifact:
     with ExitStack() as exits:
         lines: Distinct | None = None
         if artifact.distinct:
-            lines = exits.enter_context(Distinct(artifact.name, memory=run.settings.distinct_memory, beat=beat))
+            again = partial(_content, run, artifact)
+            lines = exits.enter_context(Distinct(artifact.name, again, memory=run.settings.distinct_memory, beat=beat))
         inspector = Inspector(artifact, lines.update if lines else None)
         for chunk in run.storage.chunks(artifact.uri or ""):
             inspector.update(chunk)
@@ -85,3 +95,12 @@ def _check(run: Runtime, job: Job, artifact: Artifact) -> Artifact:
     return replace(
         artifact, rule=rule, verification=Verification.VERIFIED if rule is not None else Verification.UNVERIFIED
     )
+
+
+def _content(run: Runtime, artifact: Artifact) -> Iterator[bytes]:
+    """What a stored file holds, unpacked if it is packed; that it is whole is known already."""
+    chunks = run.storage.chunks(artifact.uri or "")
+    if not artifact.packed:
+        return chunks
+    gunzip = Gunzip()
+    return (piece for chunk in chunks for piece in gunzip.feed(chunk))

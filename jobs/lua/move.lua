@@ -1,38 +1,47 @@
--- Write one move: record, wake-up time, event and announcement change together or not at all.
--- KEYS: job, due, events, counts, done, announcement
--- ARGV: id, expected state, expected seq, new state, now, due ('' if finished), retention, event ('' if no news),
---       events kept, announcement, its ttl, lease, number of fields to drop, field …, then field, value …
--- Returns 1, or 0 if somebody else moved the job in between.
-local held = redis.call('HMGET', KEYS[1], 'state', 'seq')
-if held[1] ~= ARGV[2] or held[2] ~= ARGV[3] then return 0 end
-local seq = tostring(ARGV[3] + 1)
-local drops = tonumber(ARGV[13])
-if drops > 0 then
-  local names = {}
-  for i = 14, 13 + drops do names[#names + 1] = ARGV[i] end
-  redis.call('HDEL', KEYS[1], unpack(names))
+-- Write moves of one provider: of each move record, wake-up time, event and announcement change together or not at all.
+-- KEYS: due, events, counts, done
+-- ARGV: now, retention, events kept, prefix of job keys, then for each move: how many arguments follow, then
+--       id, expected state, expected seq, new state, due ('' if finished), lease, event ('' if no news), key of the
+--       announcement ('' if none), announcement, its ttl, number of fields to drop, field …, then field, value …
+-- Returns for each move 1, or 0 if somebody else moved the job in between.
+local now, retention = ARGV[1], ARGV[2]
+local written = {}
+local first = 5
+while first <= #ARGV do
+  local last = first + ARGV[first]
+  local id, from, to, due, event, told = ARGV[first + 1], ARGV[first + 2], ARGV[first + 4], ARGV[first + 5],
+    ARGV[first + 7], ARGV[first + 8]
+  local key = ARGV[4] .. id
+  local held = redis.call('HMGET', key, 'state', 'seq')
+  if held[1] ~= from or held[2] ~= ARGV[first + 3] then
+    written[#written + 1] = 0
+  else
+    local seq = tostring(held[2] + 1)
+    local fields = first + 12 + ARGV[first + 11]
+    if fields > first + 12 then redis.call('HDEL', key, unpack(ARGV, first + 12, fields - 1)) end
+    redis.call('HSET', key, 'state', to, 'seq', seq, 'floor', seq, 'lease', ARGV[first + 6], unpack(ARGV, fields, last))
+    if due ~= '' then
+      redis.call('ZADD', KEYS[1], due, id)
+      if redis.call('ZREM', KEYS[4], id) == 1 then redis.call('PERSIST', key) end -- reopened by a person
+    else
+      redis.call('ZREM', KEYS[1], id)
+      redis.call('ZADD', KEYS[4], now + retention, id)
+      redis.call('PEXPIRE', key, retention)
+    end
+    if from ~= to then
+      redis.call('HINCRBY', KEYS[3], from, -1)
+      redis.call('HINCRBY', KEYS[3], to, 1)
+    end
+    if event ~= '' then
+      redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*',
+        'job', id, 'seq', seq, 'from', from, 'to', to, 'at', now, 'data', event)
+    end
+    if told ~= '' then
+      redis.call('SET', told, ARGV[first + 9], 'EX', ARGV[first + 10])
+      redis.call('PUBLISH', told, ARGV[first + 9])
+    end
+    written[#written + 1] = 1
+  end
+  first = last + 1
 end
-local fields = {'state', ARGV[4], 'seq', seq, 'floor', seq, 'lease', ARGV[12]}
-for i = 14 + drops, #ARGV do fields[#fields + 1] = ARGV[i] end
-redis.call('HSET', KEYS[1], unpack(fields))
-if ARGV[6] ~= '' then
-  redis.call('ZADD', KEYS[2], ARGV[6], ARGV[1])
-  if redis.call('ZREM', KEYS[5], ARGV[1]) == 1 then redis.call('PERSIST', KEYS[1]) end -- reopened by a person
-else
-  redis.call('ZREM', KEYS[2], ARGV[1])
-  redis.call('ZADD', KEYS[5], ARGV[5] + ARGV[7], ARGV[1])
-  redis.call('PEXPIRE', KEYS[1], ARGV[7])
-end
-if ARGV[2] ~= ARGV[4] then
-  redis.call('HINCRBY', KEYS[4], ARGV[2], -1)
-  redis.call('HINCRBY', KEYS[4], ARGV[4], 1)
-end
-if ARGV[8] ~= '' then
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[9], '*',
-    'job', ARGV[1], 'seq', seq, 'from', ARGV[2], 'to', ARGV[4], 'at', ARGV[5], 'data', ARGV[8])
-end
-if ARGV[10] ~= '' then
-  redis.call('SET', KEYS[6], ARGV[10], 'EX', ARGV[11])
-  redis.call('PUBLISH', KEYS[6], ARGV[10])
-end
-return 1
+return written

@@ -49,11 +49,11 @@ class Convert(Conversions, Operation[ConvertRequest]):
         if self.provider.settings.revenue_as == "string":
             for record in records:
                 record["revenue"] = plain(record["revenue"])
-        repeat = bool(posts.lost(job_id))
+        repeat, entry = bool(posts.lost(job_id)), None
         try:
             async with AsyncExitStack() as turn:
                 before = await self._take_turn(turn, job_id)
-                with posts.leaving(job_id):
+                with posts.leaving(job_id) as entry:
                     receipt = await self._post(records, job_id, before)
         except (PermanentError, _NoId):
             if not repeat:
@@ -69,7 +69,8 @@ class Convert(Conversions, Operation[ConvertRequest]):
             receipt = {"remote_id": ",".join(map(str, found)), "sent": len(records)}
         for upload in receipt["remote_id"].split(","):
             self.provider.uploads.adopt(int(upload), job_id)
-        posts.found(job_id, receipt)  # after they are adopted: whoever looks in between finds one or the other
+        # After they are adopted: whoever looks in between finds one or the other.
+        posts.found(job_id, receipt, None if repeat else entry)
         return receipt
 
     async def _take_turn(self, turn: AsyncExitStack, job_id: str) -> frozenset[int] | None:
@@ -205,12 +206,14 @@ class Convert(Conversions, Operation[ConvertRequest]):
                 self.provider.uploads.adopt(upload, job.id)
             self.provider.posts.found(job.id, receipt)
         uploads = str(receipt["remote_id"]).split(",")
-        looks = (self._look(int(upload)) for upload in uploads)
-        seen: list[Observation] = []
-        for look in await asyncio.gather(*looks, return_exceptions=True):
-            if isinstance(look, BaseException):
-                raise look
-            seen.append(look)
+        if len(uploads) == 1:  # without a task of its own
+            seen = [await self._look(int(uploads[0]))]
+        else:
+            seen = []
+            for look in await asyncio.gather(*(self._look(int(each)) for each in uploads), return_exceptions=True):
+                if isinstance(look, BaseException):
+                    raise look
+                seen.append(look)
         if failed := [each for each in seen if each.verdict is Verdict.FAILED]:
             if len(seen) == 1:
                 return failed[0]

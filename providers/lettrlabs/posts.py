@@ -52,13 +52,17 @@ class Posts:
         self._patience: float = settings.connect_timeout
 
     @contextmanager
-    def leaving(self, job_id: str) -> Iterator[None]:
-        """Enter a POST that is about to leave; it is struck out again if it certainly made no upload."""
+    def leaving(self, job_id: str) -> Iterator[str]:
+        """Enter a POST that is about to leave; it is struck out again if it certainly made no upload.
+
+        Yields:
+            Its entry.
+        """
         notes, name = self._provider.notes, self._provider.name
         member = f"{job_id} {uuid.uuid4().hex[:12]}"
         notes.enter(name, _BOOK, member, notes.now(), KEPT)
         try:
-            yield
+            yield member
         except ProviderError as error:
             if not getattr(error, "may_have_arrived", False):
                 notes.leave(name, _BOOK, member)
@@ -68,16 +72,20 @@ class Posts:
         """When the POSTs of a job left whose upload is not known, oldest first."""
         return [at for member, at in self._all().items() if self._of(member) == (job_id, True)]
 
-    def found(self, job_id: str, receipt: Mapping[str, Any]) -> None:
+    def found(self, job_id: str, receipt: Mapping[str, Any], entry: str | None = None) -> None:
         """The uploads of a job are known, and adopted: its POSTs concern nobody any more.
 
         The receipt is kept for a while: the worker may die before it is in the ledger.
+
+        Args:
+            job_id: the job.
+            receipt: of its POST.
+            entry: of its only POST, if there was only one.
         """
         notes, name = self._provider.notes, self._provider.name
         notes.enter(name, _RECEIPTS, f"{job_id} {json.dumps(dict(receipt))}", notes.now(), RECEIPTS_KEPT)
-        for member in self._all():
-            if self._of(member)[0] == job_id:
-                notes.leave(name, _BOOK, member)
+        for member in [entry] if entry else [each for each in self._all() if self._of(each)[0] == job_id]:
+            notes.leave(name, _BOOK, member)
 
     def receipt(self, job_id: str, since: float) -> dict[str, Any] | None:
         """The receipt of a job whose POST was answered after that time, seconds since the epoch."""

@@ -13,6 +13,9 @@ from providers.errors import BadAnswer, Busy, NotSent, ProviderError, Refused, T
 from providers.http import segment
 from providers.unique_tokens.documents import MEDIA_TYPE, check, part
 
+#: A session is taken for the one in force for so long before the note about it is read again, seconds.
+_FRESH = 1.0
+
 Parts = Mapping[str, tuple[str, bytes, str]]
 
 
@@ -29,6 +32,7 @@ class SessionProvider(Provider):
     def __init__(self, settings: Any, notes: Notes) -> None:
         super().__init__(settings, notes)
         self._opening = asyncio.Lock()
+        self._held: tuple[str, float] | None = None  # the session, as it was noted at that time of the event loop
 
     def headers(self) -> dict[str, str]:
         """Both media types, also on calls without a body (contract 1). The keys differ per call."""
@@ -40,9 +44,13 @@ class SessionProvider(Provider):
         Raises:
             ProviderError: none could be opened; `Unauthorized` if the Api-Key is not accepted.
         """
+        now = asyncio.get_running_loop().time()
+        if self._held and now - self._held[1] < _FRESH:
+            return self._held[0]
         async with self._opening:  # a bundle of jobs opens one session, not one each
             held = self.notes.recall(self.name, "session")
             if held:
+                self._held = held, now
                 return held
             body = {"data": {"type": "session", "attributes": {}}}
             opened = check(await self.http.call("POST", "/api/sessions", json=body, headers={"Api-Key": self.key}))
@@ -108,6 +116,7 @@ class SessionProvider(Provider):
         try:
             check(await self.http.call("GET", "/api/tokens", headers={"Session-Key": session}))
         except Unauthorized:
+            self._held = None
             self.notes.forget(self.name, "session", session)
             return Busy(f"the session is not accepted any more ({refused})", retry_after=1.0)
         except ProviderError as error:

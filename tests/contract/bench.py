@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
+import uvloop
 
 from jobs.artifacts import Artifact, DigestRule, Inspector
 from jobs.memory_ledger import MemoryLedger
@@ -69,7 +69,7 @@ def named(way: Way) -> str:
 
 def go(work: Coroutine[Any, Any, T]) -> T:
     """Run a test's asynchronous part."""
-    return asyncio.run(work)
+    return uvloop.run(work)
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from jobs.states import JobState
 from jobs.storage import Storage
 from providers.base import Verdict
 from providers.errors import Busy, LostAnswer, NotFound, NotSent, ProviderError, Refused, Unavailable
+from providers.unique_tokens import sessions
 from simulator import samples
 
 from .bench import CAPACITY, PRODUCE, Bench, Trip, Way, client, go, job_of
@@ -165,6 +166,13 @@ def test_many_jobs_and_workers_with_one_alphabet(bench: Bench, same: str) -> Non
     assert sum(bench.count(PRODUCE, "get_alphabet").values()) == 4
 
 
+@pytest.fixture
+def looks_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The note about the session is read before each call, as it is when calls are more than a second apart."""
+    monkeypatch.setattr(sessions, "_FRESH", 0.0)
+
+
+@pytest.mark.usefixtures("looks_each_time")
 def test_a_new_session_gets_the_alphabet_again(bench: Bench) -> None:
     """It belongs to the session; between asking and ordering the session may go."""
 
@@ -676,6 +684,7 @@ def test_a_line_is_left_alone_while_its_files_are_not_safe(
     assert house.bench.count(PRODUCE, "delete_tokens") == {}
 
 
+@pytest.mark.usefixtures("looks_each_time")
 def test_a_line_of_an_earlier_session_is_out_of_reach(house: House) -> None:
     """It is not called dismantled, and a poll says why it finds nothing."""
 

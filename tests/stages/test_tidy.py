@@ -193,11 +193,11 @@ def test_no_room_for_temporary_files_is_waited_out(stage: Stage, monkeypatch: py
     full: list[int] = [1, 1]
     original = verifying.Distinct._deal
 
-    def deal(self: object, lines: object) -> None:
+    def deal(self: object) -> None:
         if full:
             full.pop()
             raise OSError(28, "No space left on device")
-        original(self, lines)  # type: ignore[arg-type]
+        original(self)  # type: ignore[arg-type]
 
     monkeypatch.setattr(verifying.Distinct, "_deal", deal)
     stage.trigger()

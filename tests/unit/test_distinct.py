@@ -7,9 +7,11 @@ import io
 import random
 import tempfile
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -21,15 +23,19 @@ from jobs.packing import Gunzip
 
 BOUNDED = settings(deadline=None, database=None, max_examples=200)
 
-#: So little that a handful of lines goes to temporary files, and those of a thousand to further ones.
+#: So little that the fingerprints of a handful of lines go to temporary files.
 TINY = 1000
 
 
 def differs(content: bytes, *, memory: int, step: int = 64 * 1024, **options: Any) -> bool:
     """What is said of a file that comes in chunks of this length."""
-    with Distinct("tokens.txt", memory=memory, **options) as lines:
-        for start in range(0, len(content), step):
-            lines.update(content[start : start + step])
+
+    def chunks() -> Iterator[bytes]:
+        return (content[start : start + step] for start in range(0, len(content), step))
+
+    with Distinct("tokens.txt", chunks, memory=memory, **options) as lines:
+        for chunk in chunks():
+            lines.update(chunk)
         try:
             lines.finish()
         except DuplicateLine:
@@ -75,42 +81,51 @@ def test_one_pair_among_many_is_found(memory: int, pair: tuple[int, int]) -> Non
     assert not differs(b"\n".join(lines), memory=memory, step=997)
 
 
-def test_what_is_too_much_is_dealt_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each level looks at other bits of the hash, so no set grows beyond its share."""
+@pytest.mark.parametrize("repeated", [False, True])
+def test_what_is_too_much_is_sorted_in_pieces(monkeypatch: pytest.MonkeyPatch, repeated: bool) -> None:
+    """Of a temporary file only so much is held as fits."""
     largest = 0
-    original = Distinct._add
+    original = Distinct._pieces
 
-    def add(self: Distinct, lines: Any) -> None:
+    def pieces(self: Distinct) -> Iterator[Any]:
         nonlocal largest
-        original(self, lines)
-        largest = max(largest, len(self._held)) if not self._repeated else largest
+        for piece in original(self):
+            largest = max(largest, len(piece))
+            yield piece
 
-    monkeypatch.setattr(Distinct, "_add", add)
-    assert differs(b"\n".join(tokens(5000)), memory=TINY, step=100)
-    assert 1 < largest <= TINY // 100  # of lines that weigh more than a hundred bytes each
-
-
-def test_one_line_repeated_for_ever_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What no dealing out can split: equal lines are found, and equal hashes are held in memory at last."""
-    assert not differs(b"AAA\n" * 10_000, memory=1)
-
-    class Same(bytes):
-        """A line with the hash of all others."""
-
-        __hash__ = lambda self: 7  # noqa: E731
-
-    monkeypatch.setattr(distinct._Lines, "cut", _cut_as(Same))
-    assert differs(b"".join(b"%d\n" % number for number in range(50)), memory=1)
-    assert not differs(b"".join(b"%d\n" % (number % 49) for number in range(50)), memory=1)
+    monkeypatch.setattr(Distinct, "_pieces", pieces)
+    lines = tokens(20_000)  # some eighty in each temporary file
+    assert differs(b"\n".join([*lines, lines[4711]] if repeated else lines), memory=800, step=999) is not repeated
+    assert 1 < largest <= 60
 
 
-def _cut_as(kind: Any) -> Any:
-    original = distinct._Lines.cut
+@pytest.mark.parametrize("memory", [TINY, 10**9])
+@pytest.mark.parametrize("cut", [12, 1, 5000])
+def test_lines_whose_fingerprints_are_equal_are_compared(
+    monkeypatch: pytest.MonkeyPatch, memory: int, cut: int
+) -> None:
+    """However many there are: only equal lines are a repetition."""
+    original = distinct._Lines.prints
+    monkeypatch.setattr(distinct._Lines, "prints", lambda self, block: original(self, block) % np.uint64(7))
+    monkeypatch.setattr(distinct, "_SUSPECTS", 2)
+    lines = tokens(300)
+    assert differs(b"\n".join(lines), memory=memory, step=cut)
+    assert not differs(b"\n".join([*lines, lines[150]]), memory=memory, step=cut)
 
-    def cut(self: Any, chunk: bytes) -> list[bytes]:
-        return [kind(line) for line in original(self, chunk)]
 
-    return cut
+@BOUNDED
+@given(st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b"")), min_size=1, max_size=30))
+def test_a_fingerprint_depends_on_the_line_alone(lines: list[bytes]) -> None:
+    """Not on its neighbours, by which it is taken together with others or by itself."""
+    cutter = distinct._Lines()
+    together = cutter.prints(b"".join(line + b"\n" for line in lines)).tolist()
+    assert together == [int(cutter.prints(line + b"\n")[0]) for line in lines]
+    assert len(set(together)) == len(set(lines))
+
+
+def test_one_line_repeated_for_ever_is_found() -> None:
+    """What no dealing out can split."""
+    assert not differs(b"AAA\n" * 200_000, memory=100_000)
 
 
 def test_memory_stays_bounded() -> None:
@@ -120,7 +135,7 @@ def test_memory_stays_bounded() -> None:
 
     def used(chunks: int) -> int:
         tracemalloc.start()
-        with Distinct("tokens.txt", memory=1024 * 1024) as lines:
+        with Distinct("tokens.txt", lambda: iter(()), memory=1024 * 1024) as lines:
             for _ in range(chunks):
                 text = rng.randbytes(6 * chunk // 13).hex().encode()
                 lines.update(b"".join(text[start : start + 12] + b"\n" for start in range(0, len(text), 12)))
@@ -163,7 +178,7 @@ def test_a_disk_that_is_full_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_token_is_quoted() -> None:
     """It is worth money."""
-    with Distinct("tokens.txt", memory=TINY) as lines:
+    with Distinct("tokens.txt", lambda: iter([b"SECRET1\nSECRET1"]), memory=TINY) as lines:
         lines.update(b"SECRET1\nSECRET1")
         with pytest.raises(DuplicateLine) as caught:
             lines.finish()
@@ -174,7 +189,7 @@ def test_no_token_is_quoted() -> None:
 @pytest.mark.parametrize("newline", [b"", b"\n"])
 def test_a_line_without_end_is_no_token(newline: bytes) -> None:
     """It is not held in memory either."""
-    with Distinct("tokens.txt", memory=TINY) as lines:
+    with Distinct("tokens.txt", lambda: iter(()), memory=TINY) as lines:
         for _ in range(100):
             lines.update(b"x" * 10_000)
             assert len(lines._lines.rest) < 100_000

@@ -145,6 +145,10 @@ class Ledger(Protocol):
         """Take what is due, atomically, and push its wake-up times forward by the lease."""
         ...
 
+    def claim_all(self, limits: Mapping[str, ClaimLimits]) -> dict[str, Bundle]:
+        """Claim of each of these providers, with one round trip for all of them."""
+        ...
+
     def begin(
         self, provider: str, wakes: Iterable[tuple[str, int | None]], states: Collection[JobState], lease: float
     ) -> list[Job]:

@@ -224,6 +224,10 @@ class MemoryLedger:
         shelf.lease[job_id], shelf.floor[job_id] = shelf.due[job_id], job.seq
         return job
 
+    def claim_all(self, limits: Mapping[str, ClaimLimits]) -> dict[str, Bundle]:
+        """Claim of each of these providers."""
+        return {provider: self.claim(provider, own) for provider, own in limits.items()}
+
     def begin(
         self, provider: str, wakes: Iterable[tuple[str, int | None]], states: Collection[JobState], lease: float
     ) -> list[Job]:

@@ -213,23 +213,34 @@ class RedisLedger:
 
     def claim(self, provider: str, limits: ClaimLimits) -> Bundle:
         """Take what is due, atomically, and push its wake-up times forward by the lease."""
-        name = uuid.uuid4().hex[:12]
-        answer = self._script["claim"](
-            keys=[self._key(provider, part) for part in _CLAIMED],
-            args=[
-                self._now(),
-                codec.millis(limits.lease),
-                name,
-                limits.bundle_size,
-                limits.bundles,
-                limits.rate,
-                limits.in_flight,
-                self._key(provider, "job", ""),
-            ],
-        )
-        wait = int(answer[0])
-        taken = [Claim(str(answer[i]), int(answer[i + 1]), JobState(answer[i + 2])) for i in range(1, len(answer), 3)]
-        return Bundle(f"{name}|{len(taken)}", tuple(taken), wait / 1000 if wait >= 0 else None)
+        return self.claim_all({provider: limits})[provider]
+
+    def claim_all(self, limits: Mapping[str, ClaimLimits]) -> dict[str, Bundle]:
+        """Claim of each of these providers, with one round trip for all of them."""
+        now, bundles = self._now(), {}
+        pipe = self._redis.pipeline(transaction=False)
+        names = [uuid.uuid4().hex[:12] for _ in limits]
+        for name, (provider, own) in zip(names, limits.items(), strict=True):
+            self._script["claim"](
+                keys=[self._key(provider, part) for part in _CLAIMED],
+                args=[
+                    now,
+                    codec.millis(own.lease),
+                    name,
+                    own.bundle_size,
+                    own.bundles,
+                    own.rate,
+                    own.in_flight,
+                    self._key(provider, "job", ""),
+                ],
+                client=pipe,
+            )
+        for name, provider, (wait, *flat) in zip(names, limits, pipe.execute(), strict=True):
+            taken = [Claim(str(flat[i]), int(flat[i + 1]), JobState(flat[i + 2])) for i in range(0, len(flat), 3)]
+            bundles[provider] = Bundle(
+                f"{name}|{len(taken)}", tuple(taken), int(wait) / 1000 if int(wait) >= 0 else None
+            )
+        return bundles
 
     def begin(
         self, provider: str, wakes: Iterable[tuple[str, int | None]], states: Collection[JobState], lease: float

@@ -53,9 +53,12 @@ _ticking: tuple[Clock, int] | None = None
 
 def nudge() -> None:
     """Tell this process's clock, if it has one, that something may be due now, or a bundle more may go out."""
-    # Timers belong to the consumer's thread: a pool of threads waits for the next tick.
-    if _ticking is not None and _ticking[1] == threading.get_ident():
-        _ticking[0].nudge()
+    if _ticking is not None:
+        ticking, thread = _ticking
+        if thread == threading.get_ident():
+            ticking.nudge()
+        else:  # from a pool of threads: timers belong to the consumer's
+            ticking.nudge_soon()
 
 
 class Request(CeleryRequest):
@@ -81,8 +84,8 @@ def tick(run: Runtime, providers: Sequence[str]) -> float:
         OperationalError: the broker is away; what was claimed waits for its lease.
     """
     wait = run.settings.clock_interval
-    for provider in providers:
-        bundle = run.ledger.claim(provider, run.settings.claim_limits(provider))
+    bundles = run.ledger.claim_all({provider: run.settings.claim_limits(provider) for provider in providers})
+    for provider, bundle in bundles.items():
         if bundle.claims:
             reach(run.settings, "clock.after_claim")
             _publish(run, provider, bundle)

@@ -59,6 +59,11 @@ class Repeating(bootsteps.StartStopStep):
             self._entry.cancel()
             self._schedule(self._consumer, 0.0)
 
+    def nudge_soon(self) -> None:
+        """As `nudge`, from any thread. Without an event loop (pools of green threads) the next look comes in time."""
+        if self._consumer.hub is not None:
+            self._consumer.hub.call_soon(self.nudge)
+
     def _schedule(self, consumer: Any, seconds: float) -> None:
         if self._running:
             self._entry = consumer.timer.call_after(seconds, self._look, (consumer,))

@@ -34,31 +34,38 @@ def _counts(house: House, provider: str, first: int, last: int) -> list[int]:
     return [seen.get(second, 0) for second in range(first, last)]
 
 
+def _judged(house: House, provider: str) -> float:
+    """Requests per second, from now on."""
+    first = int(time.time()) + 1
+    until(lambda: time.time() > first + JUDGED, "the judged seconds to pass")
+    return sum(_counts(house, provider, first, first + JUDGED)) / JUDGED
+
+
 @pytest.mark.timeout(150)
 def test_the_rate_holds_with_four_workers_and_one_answer_pauses_all(house: House) -> None:
     """Never more than 50 in any second and at least 48, a neighbour is not slowed, `Retry-After` stops all workers."""
     house.environment.update(_settings())
     with ThreadPoolExecutor(4) as starting:
         list(starting.map(lambda n: house.worker("-P", "threads", "-c", "2", name=f"w{n}"), range(4)))
-    for number in range(JOBS):
-        house.sim.plan("lettrlabs", f"g-{number}", outcome="success", duration=36000)
-        house.send("lettrlabs.convert", {"conversions": [samples.conversion(f"g-{number}")]}, f"g-{number}")
     for number in range(NEIGHBOURS):
         name = f"n-{number}"
         house.sim.plan("myipr", name, outcome="success", duration=36000)
         body = {"name": name, "category_id": "10", "hash": f"{number:064x}", "size": "1"}
         house.send("myipr.certify", body, name)
-    until(lambda: len(house.sim.account()["lettrlabs"].jobs) == JOBS, "all submitted")
     until(lambda: len(house.sim.account()["myipr"].jobs) == NEIGHBOURS, "all neighbours submitted")
+    alone = _judged(house, "myipr")
+    for number in range(JOBS):
+        house.sim.plan("lettrlabs", f"g-{number}", outcome="success", duration=36000)
+        house.send("lettrlabs.convert", {"conversions": [samples.conversion(f"g-{number}")]}, f"g-{number}")
+    until(lambda: len(house.sim.account()["lettrlabs"].jobs) == JOBS, "all submitted")
 
     first = int(time.time()) + 2
     until(lambda: time.time() > first + JUDGED, "the judged seconds to pass")
     counts = _counts(house, "lettrlabs", first, first + JUDGED)
     assert house.sim.account()["lettrlabs"].max_per_second <= RATE
     assert sum(counts) / JUDGED >= 0.96 * RATE, counts
-    # Each neighbour is due half a second after its last answer; a busy machine makes it a little more.
     neighbours = _counts(house, "myipr", first, first + JUDGED)
-    assert sum(neighbours) / JUDGED >= 0.7 * NEIGHBOURS / 0.5, neighbours
+    assert sum(neighbours) / JUDGED >= 0.9 * alone, (alone, neighbours)
 
     house.sim.fault("lettrlabs", "429", operation="conversion_status", times=1, retry_after=4)
     met = until(lambda: house.ledger.paused_until("lettrlabs"), "the closed gate")
@@ -66,5 +73,5 @@ def test_the_rate_holds_with_four_workers_and_one_answer_pauses_all(house: House
     silent = _counts(house, "lettrlabs", int(met) - 2, int(met))  # from two seconds after the answer to the end
     assert silent == [0, 0]
     assert house.sim.account()["lettrlabs"].requests["conversion_status"]["429"] == 1
-    assert sum(_counts(house, "myipr", int(met) - 2, int(met))) / 2 >= 0.7 * NEIGHBOURS / 0.5
+    assert sum(_counts(house, "myipr", int(met) - 2, int(met))) / 2 >= 0.8 * alone
     assert sum(_counts(house, "lettrlabs", int(met), int(met) + 2)) > 0

@@ -28,11 +28,22 @@ class Timer:
         self.cancelled += 1
 
 
+class Hub:
+    """Its event loop: calls what other threads leave here."""
+
+    def __init__(self) -> None:
+        self.left: list[Any] = []
+
+    def call_soon(self, callback: Any) -> None:
+        self.left.append(callback)
+
+
 class Consumer:
     """As much of a consumer as a bootstep touches."""
 
     def __init__(self) -> None:
         self.timer = Timer()
+        self.hub: Hub | None = Hub()
 
 
 @pytest.fixture
@@ -62,11 +73,22 @@ def test_a_stopped_clock_stays_so(clock: tuple[Clock, Consumer]) -> None:
 
 
 def test_another_thread_leaves_the_timer_alone(clock: tuple[Clock, Consumer]) -> None:
-    """A pool of threads tells of its results in these."""
-    thread = threading.Thread(target=ticking.nudge)
-    thread.start()
-    thread.join()
-    assert clock[1].timer.waits == [0.0]
+    """A pool of threads tells of its results in these: the consumer's own thread looks, as soon as it can."""
+    _, consumer = clock
+
+    def from_elsewhere() -> None:
+        thread = threading.Thread(target=ticking.nudge)
+        thread.start()
+        thread.join()
+
+    from_elsewhere()
+    assert consumer.timer.waits == [0.0]
+    assert consumer.hub is not None
+    consumer.hub.left.pop()()
+    assert consumer.timer.waits == [0.0, 0.0]
+    consumer.hub = None  # a pool of green threads: the next look comes in time
+    from_elsewhere()
+    assert consumer.timer.waits == [0.0, 0.0]
 
 
 def test_a_nudge_during_a_look_changes_nothing(clock: tuple[Clock, Consumer], monkeypatch: pytest.MonkeyPatch) -> None:

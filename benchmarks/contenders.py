@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,7 @@ class Contender:
         workers: the commands of its processes; none for a loop.
         trigger: the command that triggers jobs, without their number.
         ready: what each process prints when it is ready.
+        environment: of its processes, beside what all get.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Contender:
     workers: Sequence[Sequence[str]] = ()
     trigger: Sequence[str] = ()
     ready: Sequence[str] = field(default=())
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager
     def running(self, url: str, interval: float, folder: Path) -> Iterator[Run]:
@@ -59,6 +61,7 @@ class Contender:
             "BENCH_INTERVAL": str(interval),
             "PYTHONPATH": str(PEERS),
             "PYTHONUNBUFFERED": "1",
+            **self.environment,
         }
         with ExitStack() as exits:
             pids: list[int] = []
@@ -98,14 +101,14 @@ def peers(pythons: Pythons) -> list[Contender]:
         celery("Celery retry, prefork 2", "-P", "prefork", "-c", "2"),
         celery("Celery retry, threads 20", "-P", "threads", "-c", "20"),
         Contender(
-            "dramatiq",
+            "dramatiq, httpx",
             True,
             [[other, "-m", "dramatiq", "dramatiq_delay", "--processes", "2", "--threads", "8"]],
             [other, str(PEERS / "dramatiq_delay.py")],
             ["Worker process is ready for action"],
         ),
         Contender(
-            "taskiq",
+            "taskiq, aiohttp",
             True,
             [
                 [other, "-m", "taskiq", "worker", "taskiq_schedule:broker", "--workers", "2"],
@@ -114,12 +117,16 @@ def peers(pythons: Pythons) -> list[Contender]:
             [other, str(PEERS / "taskiq_schedule.py")],
             ["Listening started", "Startup completed"],
         ),
-        Contender(
-            "arq",
-            True,
-            [[arq, "-m", "arq", "arq_defer.WorkerSettings"]] * 2,
-            [arq, str(PEERS / "arq_defer.py")],
-            ["Starting worker", "Starting worker"],
+        *(
+            Contender(
+                f"arq, {client}",
+                True,
+                [[arq, "-m", "arq", "arq_defer.WorkerSettings"]] * 2,
+                [arq, str(PEERS / "arq_defer.py")],
+                ["Starting worker", "Starting worker"],
+                {"BENCH_CLIENT": client},
+            )
+            for client in ("aiohttp", "httpx")
         ),
         Contender("asyncio + httpx", False, (), [own, str(PEERS / "loops.py"), "httpx"]),
         Contender("asyncio + aiohttp", False, (), [own, str(PEERS / "loops.py"), "aiohttp"]),

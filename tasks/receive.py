@@ -165,4 +165,4 @@ class Intake(Repeating):
         taken = receive(self._run, self._inbox, self._announcer)
         if taken:
             nudge()
-        return 0.0 if taken == _AT_ONCE else self._run.settings.clock_interval / 2
+        return 0.0 if taken == _AT_ONCE else self._run.settings.clock_interval / 3

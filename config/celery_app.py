@@ -91,6 +91,7 @@ def make_app() -> Celery:
     )
     # By name: a worker of the poll queue runs the clock, one of the intake queue receives triggers.
     celery.steps["consumer"].update({"tasks.clock:Clock", "tasks.receive:Intake"})
+    celery.steps["worker"].add("config.metrics.serving:Serving")
     return celery
 
 

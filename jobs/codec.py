@@ -68,6 +68,7 @@ def to_fields(job: Job) -> dict[str, str]:
         "wish": job.wish.value if job.wish else "",
         "then": dump(job.then) if job.then else "",
         "chain": dump(chain) if chain else "",
+        "trace": job.trace or "",
     }
     return {key: value for key, value in fields.items() if value}
 
@@ -121,6 +122,7 @@ def from_fields(job_id: str, fields: Mapping[str, str], due_at: float | None = N
         parent=chain.get("parent"),
         next=chain.get("next"),
         sent=tuple(chain.get("sent", ())),
+        trace=fields.get("trace"),
         due_at=due_at,
     )
 

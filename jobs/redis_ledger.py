@@ -223,7 +223,10 @@ class RedisLedger:
             ],
         )
         wait = int(answer[0])
-        taken = [Claim(str(answer[i]), int(answer[i + 1]), JobState(answer[i + 2])) for i in range(1, len(answer), 3)]
+        taken = [
+            Claim(str(answer[i]), int(answer[i + 1]), JobState(answer[i + 2]), int(answer[i + 3]) / 1000)
+            for i in range(1, len(answer), 4)
+        ]
         return Bundle(f"{name}|{len(taken)}", tuple(taken), wait / 1000 if wait >= 0 else None)
 
     def begin(
@@ -279,6 +282,7 @@ class RedisLedger:
         for move, job in zip(moves, written, strict=True):
             if job is not None and move.before.finished and not job.finished:  # reopened by a person
                 self._redis.persist(self._owner(job.id))
+                self._redis.delete(self._key(job.provider, "oldest"))  # it may be older: see `jobs.figures`
         return written
 
     def _add_move(self, pipe: Any, move: Move) -> None:

@@ -16,6 +16,7 @@ from celery.exceptions import Ignore
 from celery.worker.request import Request as CeleryRequest
 from pydantic import BaseModel, ValidationError
 
+from config import metrics
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError, InvalidJob
@@ -184,6 +185,7 @@ def record_all(run: Runtime, announcer: Announcer, jobs: Sequence[tuple[Job, str
     """
     reach(run.settings, "intake.before_accept")
     answers = run.ledger.accept_all([(job, announcer.announcement(job)) for job, _ in jobs])
+    metrics.triggered((job for job, _ in jobs), answers)
     reach(run.settings, "intake.after_accept")
     told: defaultdict[str | None, list[Job]] = defaultdict(list)
     for (job, task), answer in zip(jobs, answers, strict=True):

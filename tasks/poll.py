@@ -14,6 +14,7 @@ from typing import Any
 
 from celery import Task, shared_task
 
+from config import metrics
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError
@@ -49,6 +50,7 @@ def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str |
             after_poll(job, answer, now, policy, lease, run.planned(own, job, now))
             for job, answer in zip(jobs, answers, strict=True)
         ]
+        metrics.polled(self.request, job_ids, jobs, answers, lease)
         written = conclude(run, moves, announcer)
         reach(run.settings, "poll.after_write")
         for job in written:

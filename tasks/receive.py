@@ -18,6 +18,7 @@ from kombu.utils.json import loads
 from redis import Redis
 from redis.exceptions import RedisError
 
+from config import metrics
 from config.runtime import Runtime
 from config.settings import settings
 from jobs.errors import InvalidJob
@@ -96,6 +97,7 @@ def receive(run: Runtime, inbox: Inbox, announcer: Announcer) -> int:
             raise
         except InvalidJob as error:
             logger.error("trigger_refused", extra={"fields": {"reason": str(error)}})
+            metrics.refused()
             inbox.refuse(token, str(error))
         except Exception:  # a defect of ours: the others go on, and this one is taken again after its lease
             logger.exception("trigger_broke")

@@ -15,6 +15,7 @@ from typing import Any
 from celery import Task, shared_task
 from pydantic import ValidationError
 
+from config import metrics
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError, InvalidJob
@@ -58,6 +59,7 @@ def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str
             reach(run.settings, "submit.after_intent")
         answers = run.loop.run(_send_all(run, ready, announcer))
         gate.mind(run, jobs[0].provider, [*asked, *answers])
+        metrics.submitted(jobs[0].provider, asked, answers)
     close(run, job_ids, bundle)
     return f"{len(jobs)} of {len(job_ids)}"
 

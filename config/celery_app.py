@@ -14,7 +14,7 @@ from kombu import Queue
 
 import tasks
 import workflows
-from config import kombu_guard
+from config import kombu_guard, traces
 from config import runtime as shared
 from config.logs import configure
 from config.settings import settings
@@ -121,3 +121,4 @@ def _set_up_logging(**_: object) -> None:
 @worker_shutdown.connect
 def _close(**_: object) -> None:
     shared.runtime().close()
+    traces.close()

@@ -11,6 +11,7 @@ from celery import Task, shared_task
 
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
+from config.traces import traced
 from jobs.artifacts import Artifact, Inspector
 from jobs.errors import ArtifactError, ConfigurationError, SettleError, SizeMismatch
 from jobs.policy import backoff
@@ -43,6 +44,7 @@ def fetch(self: Task, job_id: str, seq: int | None = None) -> str:
     return "nothing to do"
 
 
+@traced("fetch")
 async def _fetch(run: Runtime, job: Job) -> tuple[Move, object]:
     holding = asyncio.create_task(_hold(run, job))
     try:

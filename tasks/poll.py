@@ -17,6 +17,7 @@ from celery import Task, shared_task
 from config import metrics
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
+from config.traces import traced
 from jobs.errors import ConfigurationError
 from jobs.learning import Lesson
 from jobs.policy import RETRY_AFTER_CAP, PollPolicy, backoff, countdown, remaining
@@ -109,6 +110,7 @@ async def _observe(run: Runtime, job: Job) -> Observation | Exception:
     return answer
 
 
+@traced("poll")
 async def _ask(run: Runtime, job: Job) -> Observation | Exception:
     try:
         operation = run.provider(job.provider).operation(job.workflow.partition(".")[2])

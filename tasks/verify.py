@@ -9,6 +9,7 @@ from celery import Task, shared_task
 
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
+from config.traces import traced
 from jobs.artifacts import Artifact, Inspector, Verification
 from jobs.distinct import Distinct
 from jobs.errors import ArtifactError, DigestMismatch, DuplicateLine
@@ -34,6 +35,7 @@ def verify(self: Task, job_id: str, seq: int | None = None) -> str:
     return "nothing to do"
 
 
+@traced("verify")
 def _verify(run: Runtime, job: Job) -> Move:
     try:
         found = tuple(_check(run, job, artifact) for artifact in job.artifacts)

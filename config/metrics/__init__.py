@@ -54,6 +54,7 @@ def enable(folder: Path) -> Counts:
     for provider in discover():
         counts.add_all("settle_pauses_total", {(provider, kind): 0 for kind in _PAUSES})
         counts.add_all("settle_files_mismatched_total", {(provider, kind): 0 for kind in MISMATCHES})
+    counts.add_all("settle_looks_failed_total", {("clock",): 0, ("intake",): 0})
     _counts = counts
     return counts
 

@@ -37,7 +37,9 @@ def test_a_case_can_fail(tmp_path: Path) -> None:
     cases["tests"][0]["alert_rule_test"][0]["exp_alerts"] = []
     path = tmp_path / "cases.yml"
     path.write_text(yaml.safe_dump(cases))
-    done = subprocess.run([program("promtool"), "test", "rules", str(path)], capture_output=True, timeout=60, check=False)
+    done = subprocess.run(
+        [program("promtool"), "test", "rules", str(path)], capture_output=True, timeout=60, check=False
+    )
     assert done.returncode != 0
 
 

@@ -23,7 +23,9 @@ TROUBLE = {"settle_claims_lost_total"}
 def _expressions() -> list[tuple[str, str]]:
     panels = json.loads(DASHBOARD.read_text())["panels"]
     return [
-        (f"{panel['title']} {target['refId']}", target["expr"]) for panel in panels for target in panel.get("targets", ())
+        (f"{panel['title']} {target['refId']}", target["expr"])
+        for panel in panels
+        for target in panel.get("targets", ())
     ]
 
 
@@ -92,8 +94,10 @@ def test_every_metric_is_there_with_its_labels(busy: Watched, metric: Any) -> No
     assert all(labels >= set(each["metric"]) >= labels - {"kind", "provider"} for each in found)
     if metric in OF_LEDGER:
         until(
-            lambda: {each["metric"]["job"] for each in busy.prometheus.query(metric.name)}
-            == {"settle-poll-worker", "settle-file-worker", "settle-flower"},
+            lambda: (
+                {each["metric"]["job"] for each in busy.prometheus.query(metric.name)}
+                == {"settle-poll-worker", "settle-file-worker", "settle-flower"}
+            ),
             f"{metric.name} from all three",
         )
 

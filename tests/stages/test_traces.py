@@ -90,7 +90,9 @@ def test_jobs_of_one_bundle_belong_to_their_own_traces(stage: Stage, exported: I
     stage.clock.advance(60)
     stage.tick()
     polls = [span for span in exported.get_finished_spans() if span.name == "settle.poll"]
-    found = {(span.attributes or {})["settle.job_id"]: f"{span.context.trace_id:032x}" for span in polls if span.context}
+    found = {
+        (span.attributes or {})["settle.job_id"]: f"{span.context.trace_id:032x}" for span in polls if span.context
+    }
     assert found == {"j-1": TRACE, "j-2": "1" * 32}
 
 
@@ -151,7 +153,9 @@ def test_a_doubt_is_asked_for_in_the_trace(stage: Stage, exported: InMemorySpanE
     assert not any("example.org" in span.to_json() for span in exported.get_finished_spans())
 
 
-@pytest.mark.parametrize("error", [Refused("HTTP 400 for Jane", status=400), RuntimeError("Jane")], ids=["no", "defect"])
+@pytest.mark.parametrize(
+    "error", [Refused("HTTP 400 for Jane", status=400), RuntimeError("Jane")], ids=["no", "defect"]
+)
 def test_no_text_of_an_error_is_in_a_span(stage: Stage, exported: InMemorySpanExporter, error: Exception) -> None:
     """It may be personal: the class is enough, the log has the rest."""
     stage.script.says("submit", error)

@@ -35,7 +35,9 @@ def test_only_a_traceparent_is_kept(text: object, kept: str | None) -> None:
     assert traceparent(text) == kept
 
 
-@pytest.mark.parametrize(("flags", "recorded"), [("00", False), ("01", True), ("02", False), ("03", True), ("ff", True)])
+@pytest.mark.parametrize(
+    ("flags", "recorded"), [("00", False), ("01", True), ("02", False), ("03", True), ("ff", True)]
+)
 def test_the_flag_says_whether_anybody_records(flags: str, recorded: bool) -> None:
     """The lowest bit alone."""
     assert sampled(f"00-{TRACE}-{SPAN}-{flags}") is recorded

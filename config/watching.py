@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from contextlib import contextmanager
+from functools import partial
+from typing import Self
 
 from config import metrics, traces
 from config.settings import CoreSettings
@@ -24,23 +25,30 @@ def watch(provider: str, settings: CoreSettings, own: ProviderSettings) -> Watch
     if not metrics.enabled() and not settings.traces.on:
         return None
     address = (own.base_url.host or "", own.base_url.port or 0) if own.base_url is not None else ("", 0)
-
-    def spanned(method: str, what: str) -> Any:
-        if not settings.traces.on:
-            return nullcontext(Seen())
-        return traces.spans().request(method, what, address, told=settings.traces.to_providers)
+    told = settings.traces.to_providers
 
     @contextmanager
-    def watching(method: str, what: str) -> Iterator[Seen]:
-        began, result = time.perf_counter(), "cancelled"
-        try:
-            with spanned(method, what) as seen:
-                yield seen
-            result = f"{(seen.status or 0) // 100}xx"
-        except Exception as error:
-            result = metrics.kind_of(error) or ""
-            raise
-        finally:
-            metrics.requested(provider, method, what, result, time.perf_counter() - began)
+    def traced(method: str, what: str) -> Iterator[Seen]:
+        with _Timed(provider, method, what) as timed, traces.spans().request(method, what, address, told=told) as seen:
+            yield seen
+            timed.status = seen.status
 
-    return watching
+    return traced if settings.traces.on else partial(_Timed, provider)
+
+
+class _Timed(Seen):
+    """A request whose duration is counted. Plain, because there is one for each poll."""
+
+    __slots__ = ("_began", "_labels")
+
+    def __init__(self, provider: str, method: str, what: str) -> None:
+        super().__init__()
+        self._labels = (provider, method, what)
+        self._began = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        result = f"{(self.status or 0) // 100}xx" if error is None else metrics.kind_of(error) or "cancelled"
+        metrics.requested(*self._labels, result, time.perf_counter() - self._began)

@@ -154,9 +154,8 @@ def test_each_end_of_a_request(
     async def ask() -> None:
         async with scripted(answer) as server, client_of(server.url) as client:
             client.watch = _watch(server.url)
-            with _stage():
-                with suppress(ProviderError):
-                    await client.call("POST", "/v1/conversions", json=[])
+            with _stage(), suppress(ProviderError):
+                await client.call("POST", "/v1/conversions", json=[])
 
     go(ask())
     assert counted.requests(method="POST", what="call", result=result) == 1

@@ -13,7 +13,7 @@ from jobs.clock import Clock
 from jobs.codec import millis
 from jobs.states import JobState
 
-#: Jobs that one look for the oldest passes at most; about two milliseconds of Redis.
+#: Jobs that one look for the oldest passes at most; about six milliseconds of Redis.
 _PASSED = 5000
 
 

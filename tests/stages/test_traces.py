@@ -194,3 +194,25 @@ def test_the_entry_task_reads_the_headers(stage: Stage) -> None:
     finally:
         task.pop_request()
     assert stage.job().trace == CALLER
+
+
+def test_a_job_from_before_tracing_was_switched_on_goes_on_without(
+    stage: Stage, exported: InMemorySpanExporter
+) -> None:
+    """Its record has no context: no span, and no trace of its own in the middle of its way."""
+    on = stage.run.settings
+    stage.run.settings = on.model_copy(update={"traces": TracesSettings(on=False)})
+    stage.trigger()
+    stage.run.settings = on
+    assert stage.finish().trace is None
+    assert _names(exported) == []
+
+
+def test_an_exception_that_passes_through_leaves_its_class_only(stage: Stage, exported: InMemorySpanExporter) -> None:
+    """A stage that is cut off, say: its text stays out, and it is not swallowed."""
+    _send(stage, CALLER)
+    with pytest.raises(RuntimeError, match="Jane"), traces.spans().stage("poll", stage.job()):
+        raise RuntimeError("Jane")
+    polled = _one(exported, "poll")
+    assert (polled.attributes or {})["error.type"] == "RuntimeError"
+    assert "Jane" not in polled.to_json()

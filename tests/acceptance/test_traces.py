@@ -37,11 +37,11 @@ def _tracing(house: House, url: str) -> None:
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_one_trace_from_the_caller_to_the_provider(house: House, received: Received, pool: str) -> None:
     """Its `traceparent` in the message's headers, as instrumented clients send it; a file is fetched, too."""
     _tracing(house, received.url)
-    house.worker("-P", pool, "-c", "2")
+    worker = house.worker("-P", pool, "-c", "2")
     paid = samples.payment("traced")
     house.sim.plan("unique_tokens", paid["ident"], outcome="success", duration=30)
     body = {"alphabet": "UPPER_HEX", "digits": 12, "size": 1000, "seed": "a-seed"}
@@ -52,12 +52,13 @@ def test_one_trace_from_the_caller_to_the_provider(house: House, received: Recei
         headers={"traceparent": f"00-{TRACE}-{SPAN}-01"},
     )
     assert result.get(timeout=40)["state"] == "succeeded"
-    until(lambda: any(span.name == "settle.emit" for span in received.of(TRACE)), "the last span")
+    names = {f"settle.{name}" for name in ("accept", "submit", "poll", "fetch", "verify", "tidy", "emit")}
+    # Each process sends its own, when it likes.
+    until(lambda: {span.name for span in received.of(TRACE)} >= names, f"all of {names}")
+    worker.stop()
     spans = received.of(TRACE)
     stages = [span for span in spans if span.name.startswith("settle.")]
-    assert {span.name for span in stages} == {
-        f"settle.{name}" for name in ("accept", "submit", "poll", "fetch", "verify", "tidy", "emit")
-    }
+    assert {span.name for span in stages} == names
     accepted = stages[0]
     assert (accepted.name, accepted.parent_span_id.hex()) == ("settle.accept", SPAN)
     assert {span.parent_span_id for span in stages[1:]} == {accepted.span_id}

@@ -79,10 +79,13 @@ def dues(claims: Sequence[Claim]) -> Any:
 
 
 def triggered(jobs: Iterable[Job], answers: Iterable[Acceptance]) -> None:
-    """Triggers were recorded."""
-    if _counts is not None:
-        tally = Tally((job.provider, answer.value) for job, answer in zip(jobs, answers, strict=True))
-        _counts.add_all("settle_triggers_total", tally)
+    """Triggers were recorded; those that can never work have ended at once."""
+    if _counts is None:
+        return
+    both = list(zip(jobs, answers, strict=True))
+    _counts.add_all("settle_triggers_total", Tally((job.provider, answer.value) for job, answer in both))
+    new = [job for job, answer in both if answer is Acceptance.CREATED]
+    _counts.add_all("settle_jobs_finished_total", Tally(_end(job) for job in new if job.finished))
 
 
 def refused() -> None:
@@ -144,8 +147,7 @@ def moved(moves: Sequence[Move], written: Sequence[Job | None]) -> None:
             continue
         changes[before.provider, before.state.value, after.state.value] += 1
         if after.state in TERMINAL:
-            kind = after.failure.kind if after.failure else ""
-            ended[before.provider, before.workflow, after.state.value, kind] += 1
+            ended[_end(after)] += 1
         if before.state is JobState.FETCHING and any(artifact.uri for artifact in after.artifacts):
             _counts.add("settle_files_fetched_total", before.provider, by=len(after.artifacts))
             stored = sum(artifact.stored_size or 0 for artifact in after.artifacts)
@@ -180,6 +182,10 @@ def kind_of(answer: object) -> str | None:
     if isinstance(answer, ProviderError):
         return answer.kind
     return type(answer).__name__ if isinstance(answer, Exception) else None
+
+
+def _end(job: Job) -> tuple[str, ...]:
+    return job.provider, job.workflow, job.state.value, job.failure.kind if job.failure else ""
 
 
 def _observed(answer: Observation | Exception) -> str:

@@ -57,7 +57,7 @@ OF_WORKER = (
         "settle_triggers_total",
         Kind.COUNTER,
         ("provider", "answer"),
-        "triggers: created, same (known already), conflict (id of another request), refused (unreadable)",
+        "triggers received: created, same (known already), conflict (id of another request), refused (unreadable)",
     ),
     Metric(
         "settle_submissions_total",

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from redis import Redis
 
 from config.metrics.declared import ALL, OF_LEDGER, Kind
+from jobs.redis_ledger import RedisLedger
 from simulator import samples
 
 from .conftest import DASHBOARD, RULES, Watched, until
@@ -141,3 +143,20 @@ def test_no_name_of_a_job_is_a_label(busy: Watched) -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             text = answer.read().decode()
         assert not re.search(r"lost\"|not-a-secret|LL-API|pi_", text)
+
+
+def test_an_alert_sees_what_happens(busy: Watched) -> None:
+    """A provider that is paused makes its alert wait for its time, with its name; opened, it is quiet again."""
+    redis = Redis.from_url(busy.stack.environment["SETTLE_REDIS_URL"], decode_responses=True)
+    ledger = RedisLedger(redis)
+
+    def pending() -> list[str]:
+        found = busy.prometheus.get("alerts")["alerts"]
+        return [each["labels"]["provider"] for each in found if each["labels"]["alertname"] == "SettleProviderPaused"]
+
+    assert pending() == []
+    ledger.pause("commonsdb", 600)
+    until(lambda: pending() == ["commonsdb"], "the alert to wait")
+    ledger.open_gate("commonsdb")
+    until(lambda: pending() == [], "the alert to be quiet")
+    redis.close()

@@ -120,6 +120,10 @@ def test_a_refused_job_ends_with_its_kind(stage: Stage, value: Value) -> None:
     stage.finish()
     ended = {"provider": "myipr", "workflow": "myipr.certify", "state": "failed", "kind": "refused"}
     assert value("jobs_finished_total", **ended) == 1
+    stage.trigger("j-2", name="without a hash")
+    assert value("jobs_finished_total", **{**ended, "kind": "invalid"}) == 1
+    stage.trigger("j-2", name="without a hash")
+    assert value("jobs_finished_total", **{**ended, "kind": "invalid"}) == 1
     stage.trigger("j-1", **{**BODY, "size": "13"})
     assert value("triggers_total", provider="myipr", answer="conflict") == 1
 

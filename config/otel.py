@@ -90,9 +90,14 @@ class Spans:
                 _went_wrong(span, type(error).__name__)
                 raise
 
+    @property
+    def recording(self) -> bool:
+        """Whether a stage is under way here whose trace is recorded."""
+        return trace.get_current_span().is_recording()
+
     @contextmanager
     def request(self, method: str, what: str, address: tuple[str, int], *, told: bool) -> Iterator[Seen]:
-        """A request to a provider, below the stage that makes it; none without such a stage.
+        """A request to a provider, below the stage that makes it.
 
         Args:
             method: of HTTP.
@@ -100,9 +105,6 @@ class Spans:
             address: host and port of the provider.
             told: whether the provider gets a `traceparent`.
         """
-        if not trace.get_current_span().is_recording():
-            yield Seen()
-            return
         host, port = address
         attributes: dict[str, Any] = {
             "http.request.method": method,

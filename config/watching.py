@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Self
 
@@ -27,13 +27,18 @@ def watch(provider: str, settings: CoreSettings, own: ProviderSettings) -> Watch
     address = (own.base_url.host or "", own.base_url.port or 0) if own.base_url is not None else ("", 0)
     told = settings.traces.to_providers
 
+    plain = partial(_Timed, provider)
+
     @contextmanager
     def traced(method: str, what: str) -> Iterator[Seen]:
         with _Timed(provider, method, what) as timed, traces.spans().request(method, what, address, told=told) as seen:
             yield seen
             timed.status = seen.status
 
-    return traced if settings.traces.on else partial(_Timed, provider)
+    def either(method: str, what: str) -> AbstractContextManager[Seen]:
+        return (traced if traces.spans().recording else plain)(method, what)
+
+    return either if settings.traces.on else plain
 
 
 class _Timed(Seen):

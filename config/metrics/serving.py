@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import logging
 import os
 import shutil
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from celery import bootsteps
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
@@ -24,8 +26,9 @@ logger = logging.getLogger(__name__)
 #: Between two tries to get a port that somebody else has, seconds: the worker before this one may be ending.
 _AGAIN = 2.0
 
-#: Of the folders in which workers and their children count; the process id follows.
+#: Of the folders in which workers and their children count, and the file in each that says whether anybody still does.
 _PREFIX = "settle-metrics-"
+_LOCK = "lock"
 
 
 class Serving(bootsteps.StartStopStep):
@@ -44,7 +47,8 @@ class Serving(bootsteps.StartStopStep):
 
     def create(self, worker: Any) -> Any:
         """Begin to count: called before any child is forked."""
-        self._counts = metrics.enable(_own_folder())
+        folder, self._lock = _own_folder()
+        self._counts = metrics.enable(folder)
         # A child that outlives its parent must not keep the port.
         os.register_at_fork(after_in_child=self._let_go)
         return super().create(worker)
@@ -94,12 +98,17 @@ class Serving(bootsteps.StartStopStep):
         self.stop(parent)
 
 
-def _own_folder() -> Path:
-    """A new folder, removed when this process ends. Those of workers that were killed are removed now."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        owner = left.name.removeprefix(_PREFIX).partition("-")[0]
-        if owner == str(os.getpid()) or not Path("/proc", owner).exists():
-            shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+def _own_folder() -> tuple[Path, IO[bytes]]:
+    """A new folder, removed when this process ends; and its lock, held for as long as it or one of its children lives.
+
+    Folders that nobody holds are of workers that were killed: they are removed now.
+    """
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        with suppress(OSError), lock.open("rb") as left:
+            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    held = (folder / _LOCK).open("wb")
+    fcntl.flock(held, fcntl.LOCK_EX)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)  # a pool child leaves without it
-    return folder
+    return folder, held

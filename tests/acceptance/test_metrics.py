@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import socket
 import urllib.request
@@ -43,12 +44,18 @@ def _convert(house: House, name: str) -> Any:
 def test_a_worker_of_each_pool_serves_what_it_and_its_children_did(house: House, pool: str, tmp_path: Path) -> None:
     """Polls happen in children, ticks in the main process: one page has both. Its files go with it."""
     house.environment["TMPDIR"] = str(tmp_path)
-    (tmp_path / "settle-metrics-999999999-left").mkdir()  # of a worker that was killed
+    left, other = tmp_path / "settle-metrics-left", tmp_path / "settle-metrics-other"
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / "lock").touch()
+    living = (other / "lock").open("wb")  # of another worker; the first is of one that was killed
+    fcntl.flock(living, fcntl.LOCK_EX)
     worker = house.worker("-P", pool, "-c", "2", SETTLE_METRICS__PORT="0")
     for name in ("m-1", "m-2", "m-3"):
         assert _convert(house, name).get(timeout=30)["state"] == "succeeded"
     port = _port(house)
-    assert len(list(tmp_path.glob("settle-metrics-*"))) == 1
+    assert len(list(tmp_path.glob("settle-metrics-*"))) == 2
+    assert other.exists()
 
     def polled() -> bool:
         return _value(_metrics(port), 'settle_polls_total{provider="lettrlabs",result="succeeded"}') == 3
@@ -61,7 +68,8 @@ def test_a_worker_of_each_pool_serves_what_it_and_its_children_did(house: House,
     assert _value(text, "process_start_time_seconds") > 1e9
     assert _value(text, 'settle_request_seconds_count{method="GET",provider="lettrlabs",result="2xx",what="call"}') >= 3
     assert worker.stop() == 0
-    assert list(tmp_path.glob("settle-metrics-*")) == []
+    assert list(tmp_path.glob("settle-metrics-*")) == [other]
+    living.close()
 
 
 @pytest.mark.timeout(90)

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import httpx
 import pytest
 from celery import Celery
 from redis import Redis
@@ -143,6 +144,13 @@ def test_no_name_of_a_job_is_a_label(busy: Watched) -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             text = answer.read().decode()
         assert not re.search(r"lost\"|not-a-secret|LL-API|pi_", text)
+
+
+def test_flower_asks_for_a_login_everywhere_else(busy: Watched) -> None:
+    """As the page says: its metrics are open, what has the names of jobs is not."""
+    url = f"http://127.0.0.1:{busy.ports['flower']}"
+    for path, status in (("/metrics", 200), ("/tasks", 401), ("/api/tasks", 401)):
+        assert httpx.get(f"{url}{path}", trust_env=False).status_code == status, path
 
 
 def test_an_alert_sees_what_happens(busy: Watched) -> None:

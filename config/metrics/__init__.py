@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter as Tally
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from jobs.ledger import Acceptance, Claim
 from jobs.record import Job, Move
@@ -22,6 +24,10 @@ from providers.errors import ProviderError
 
 if TYPE_CHECKING:
     from config.metrics.counts import Counts
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 
 #: The header of a poll message that says when its jobs were due; whoever does not know it reads the ids alone.
 DUES = "settle_dues"
@@ -37,6 +43,7 @@ MISMATCHES = (
 _PAUSES = ("busy", "unreachable", "unauthorized")
 
 _counts: Counts | None = None
+_told = False  #: whether the log knows that something could not be counted
 #: Requests that are over, until they are written down: labels and seconds.
 _requests: deque[tuple[tuple[str, str, str, str], float]] = deque()
 
@@ -78,23 +85,41 @@ def dues(claims: Sequence[Claim]) -> Any:
     return {DUES: [round(claim.due_at * 1000) for claim in claims]} if _counts is not None else None
 
 
-def triggered(jobs: Iterable[Job], answers: Iterable[Acceptance]) -> None:
+def _counting(function: Callable[Concatenate[Counts, P], None]) -> Callable[P, None]:
+    """Call it with the counts if there are any. No job stops because something could not be counted."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        global _told
+        if _counts is None:
+            return
+        try:
+            function(_counts, *args, **kwargs)
+        except Exception:  # its folder is gone, say
+            if not _told:
+                logger.exception("not_counted")
+            _told = True
+
+    return call
+
+
+@_counting
+def triggered(counts: Counts, jobs: Iterable[Job], answers: Iterable[Acceptance]) -> None:
     """Triggers were recorded; those that can never work have ended at once."""
-    if _counts is None:
-        return
     both = list(zip(jobs, answers, strict=True))
-    _counts.add_all("settle_triggers_total", Tally((job.provider, answer.value) for job, answer in both))
+    counts.add_all("settle_triggers_total", Tally((job.provider, answer.value) for job, answer in both))
     new = [job for job, answer in both if answer is Acceptance.CREATED]
-    _counts.add_all("settle_jobs_finished_total", Tally(_end(job) for job in new if job.finished))
+    counts.add_all("settle_jobs_finished_total", Tally(_end(job) for job in new if job.finished))
 
 
-def refused() -> None:
+@_counting
+def refused(counts: Counts) -> None:
     """A message was no trigger that anybody here could do something with."""
-    if _counts is not None:
-        _counts.add("settle_triggers_total", "", "refused")
+    counts.add("settle_triggers_total", "", "refused")
 
 
-def submitted(provider: str, asked: Sequence[object], sent: Sequence[object]) -> None:
+@_counting
+def submitted(counts: Counts, provider: str, asked: Sequence[object], sent: Sequence[object]) -> None:
     """A bundle was submitted.
 
     Args:
@@ -102,15 +127,19 @@ def submitted(provider: str, asked: Sequence[object], sent: Sequence[object]) ->
         asked: what came of the questions for lost submissions.
         sent: receipts, and the errors instead.
     """
-    if _counts is None:
-        return
-    _counts.add_all("settle_doubts_total", Tally((provider, _found(answer)) for answer in asked))
+    counts.add_all("settle_doubts_total", Tally((provider, _found(answer)) for answer in asked))
     results = Tally((provider, kind_of(answer) or "accepted") for answer in sent)
-    _counts.add_all("settle_submissions_total", results)
+    counts.add_all("settle_submissions_total", results)
 
 
+@_counting
 def polled(
-    request: Any, job_ids: Sequence[str], jobs: Sequence[Job], answers: Sequence[Observation | Exception], lease: float
+    counts: Counts,
+    request: Any,
+    job_ids: Sequence[str],
+    jobs: Sequence[Job],
+    answers: Sequence[Observation | Exception],
+    lease: float,
 ) -> None:
     """A bundle was polled.
 
@@ -121,54 +150,53 @@ def polled(
         answers: what came of each of these.
         lease: seconds for which they are held since they were begun.
     """
-    if _counts is None or not jobs:
+    if not jobs:
         return
     provider = jobs[0].provider
-    _counts.add_all("settle_polls_total", Tally((provider, _observed(answer)) for answer in answers))
+    counts.add_all("settle_polls_total", Tally((provider, _observed(answer)) for answer in answers))
     due = dict(zip(job_ids, (request.headers or {}).get(DUES) or (), strict=False))
     late = [max((job.due_at or 0.0) - lease - due[job.id] / 1000, 0.0) for job in jobs if job.id in due]
-    _counts.observe("settle_poll_lateness_seconds", provider, seen=late)
+    counts.observe("settle_poll_lateness_seconds", provider, seen=late)
 
 
-def moved(moves: Sequence[Move], written: Sequence[Job | None]) -> None:
+@_counting
+def moved(counts: Counts, moves: Sequence[Move], written: Sequence[Job | None]) -> None:
     """Moves were written, or refused where the answer is none."""
-    if _counts is None:
-        return
     changes: Tally[tuple[str, ...]] = Tally()
     ended: Tally[tuple[str, ...]] = Tally()
     for move, job in zip(moves, written, strict=True):
         before, after = move.before, move.after
         if job is None:
-            _counts.add("settle_claims_lost_total", before.provider, before.state.value)
+            counts.add("settle_claims_lost_total", before.provider, before.state.value)
             continue
         if after.failure is not None and after.failure is not before.failure and after.failure.kind in MISMATCHES:
-            _counts.add("settle_files_mismatched_total", before.provider, after.failure.kind)
+            counts.add("settle_files_mismatched_total", before.provider, after.failure.kind)
         if after.state is before.state:
             continue
         changes[before.provider, before.state.value, after.state.value] += 1
         if after.state in TERMINAL:
             ended[_end(after)] += 1
         if before.state is JobState.FETCHING and any(artifact.uri for artifact in after.artifacts):
-            _counts.add("settle_files_fetched_total", before.provider, by=len(after.artifacts))
+            counts.add("settle_files_fetched_total", before.provider, by=len(after.artifacts))
             stored = sum(artifact.stored_size or 0 for artifact in after.artifacts)
-            _counts.add("settle_fetched_bytes_total", before.provider, by=stored)
-    _counts.add_all("settle_moves_total", changes)
-    _counts.add_all("settle_jobs_finished_total", ended)
-    _flush(_counts)
+            counts.add("settle_fetched_bytes_total", before.provider, by=stored)
+    counts.add_all("settle_moves_total", changes)
+    counts.add_all("settle_jobs_finished_total", ended)
+    _flush(counts)
 
 
-def paused(provider: str, kind: str) -> None:
+@_counting
+def paused(counts: Counts, provider: str, kind: str) -> None:
     """A provider's gate was closed."""
-    if _counts is not None:
-        _counts.add("settle_pauses_total", provider, kind)
+    counts.add("settle_pauses_total", provider, kind)
 
 
-def looked(what: str, *, failed: bool = False) -> None:
+@_counting
+def looked(counts: Counts, what: str, *, failed: bool = False) -> None:
     """The clock has ticked, or the intake has looked."""
-    if _counts is not None:
-        _counts.add("settle_looks_total", what)
-        if failed:
-            _counts.add("settle_looks_failed_total", what)
+    counts.add("settle_looks_total", what)
+    if failed:
+        counts.add("settle_looks_failed_total", what)
 
 
 def requested(provider: str, method: str, what: str, result: str, seconds: float) -> None:

@@ -11,7 +11,7 @@ import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from celery import bootsteps
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
@@ -26,9 +26,8 @@ logger = logging.getLogger(__name__)
 #: Between two tries to get a port that somebody else has, seconds: the worker before this one may be ending.
 _AGAIN = 2.0
 
-#: Of the folders in which workers and their children count, and the file in each that says whether anybody still does.
+#: Of the folders in which workers and their children count.
 _PREFIX = "settle-metrics-"
-_LOCK = "lock"
 
 
 class Serving(bootsteps.StartStopStep):
@@ -47,8 +46,7 @@ class Serving(bootsteps.StartStopStep):
 
     def create(self, worker: Any) -> Any:
         """Begin to count: called before any child is forked."""
-        folder, self._lock = _own_folder()
-        self._counts = metrics.enable(folder)
+        self._counts = metrics.enable(_own_folder())
         # A child that outlives its parent must not keep the port.
         os.register_at_fork(after_in_child=self._let_go)
         return super().create(worker)
@@ -98,17 +96,37 @@ class Serving(bootsteps.StartStopStep):
         self.stop(parent)
 
 
-def _own_folder() -> tuple[Path, IO[bytes]]:
-    """A new folder, removed when this process ends; and its lock, held for as long as it or one of its children lives.
+def _own_folder() -> Path:
+    """A new folder, removed when this process ends, and locked for as long as it or one of its children lives.
 
-    Folders that nobody holds are of workers that were killed: they are removed now.
+    Folders that nobody has locked are of workers that were killed: they are removed now. Whoever tidies up `/tmp` heeds
+    the lock, too.
     """
-    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
-        with suppress(OSError), lock.open("rb") as left:
-            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(lock.parent, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    held = (folder / _LOCK).open("wb")
-    fcntl.flock(held, fcntl.LOCK_EX)
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            lock = _locked(left)
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(lock)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        with suppress(OSError):  # another worker that starts now took it for left
+            _locked(folder)  # for good: children inherit it
+            if folder.exists():
+                break
     atexit.register(shutil.rmtree, folder, ignore_errors=True)  # a pool child leaves without it
-    return folder, held
+    return folder
+
+
+def _locked(folder: Path) -> int:
+    """The descriptor of a folder that nobody else has locked.
+
+    Raises:
+        OSError: somebody has.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor

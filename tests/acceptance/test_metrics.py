@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import socket
 import urllib.request
@@ -47,8 +48,7 @@ def test_a_worker_of_each_pool_serves_what_it_and_its_children_did(house: House,
     left, other = tmp_path / "settle-metrics-left", tmp_path / "settle-metrics-other"
     for folder in (left, other):
         folder.mkdir()
-        (folder / "lock").touch()
-    living = (other / "lock").open("wb")  # of another worker; the first is of one that was killed
+    living = os.open(other, os.O_RDONLY)  # of another worker; the first is of one that was killed
     fcntl.flock(living, fcntl.LOCK_EX)
     worker = house.worker("-P", pool, "-c", "2", SETTLE_METRICS__PORT="0")
     for name in ("m-1", "m-2", "m-3"):
@@ -69,7 +69,7 @@ def test_a_worker_of_each_pool_serves_what_it_and_its_children_did(house: House,
     assert _value(text, 'settle_request_seconds_count{method="GET",provider="lettrlabs",result="2xx",what="call"}') >= 3
     assert worker.stop() == 0
     assert list(tmp_path.glob("settle-metrics-*")) == [other]
-    living.close()
+    os.close(living)
 
 
 @pytest.mark.timeout(90)

@@ -221,6 +221,23 @@ def test_requests_are_kept_until_their_bundle_is_written(stage: Stage, value: Va
     assert value("request_seconds_bucket", **labels, le="0.25") == 2
 
 
+def test_what_cannot_be_counted_stops_no_job(
+    stage: Stage, value: Value, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The folder of the counts is gone, say: the job goes its way, and the log says it once."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise FileNotFoundError
+
+    for name in ("add", "add_all", "observe"):
+        monkeypatch.setattr(metrics._counts, name, broken)
+    monkeypatch.setattr(metrics, "_told", False)
+    stage.script.says("observe", RUNNING, DONE)
+    stage.trigger()
+    assert stage.finish().state is JobState.SUCCEEDED
+    assert [record.message for record in caplog.records].count("not_counted") == 1
+
+
 def test_nothing_is_counted_unless_it_is_wanted(stage: Stage) -> None:
     """No port, no counts: a bundle carries no times, and no request is watched."""
     stage.trigger()

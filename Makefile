@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev bench test test-faults test-containers lint types format check lock clean
+.PHONY: help install demo dev bench test test-faults test-containers test-metrics lint types format check lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -38,13 +38,16 @@ $(VENV)-arq/.installed: benchmarks/requirements-arq.lock
 	@touch $@
 
 test: install ## Unit, contract, property and acceptance tests, in random order
-	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --numprocesses=2 --dist=loadscope $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --ignore=tests/metrics --numprocesses=2 --dist=loadscope $(ARGS)
 
 test-faults: install ## Break it on purpose: kill -9, restart Redis, cut connections; prints its figures
 	$(BIN)/python -m pytest tests/faults --numprocesses=2 --dist=loadscope --timeout=300 -rP $(ARGS)
 
 test-containers: install ## Real containers: pytest-celery and the compose file (Docker, or a private engine)
 	PYTHON=$(BIN)/python docker/run-tests.sh $(ARGS)
+
+test-metrics: install ## Metrics, alerts and dashboard against a real Prometheus (on the PATH, or Debian's package)
+	PATH="$$(tests/metrics/prometheus.sh $(VENV)-prometheus):$$PATH" $(BIN)/python -m pytest tests/metrics $(ARGS)
 
 lint: install ## ruff
 	$(BIN)/ruff check .
@@ -67,4 +70,4 @@ lock: ## Pin every requirement again, with hashes and without any index address
 	rm -rf $(VENV)-lock
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(VENV)-peers $(VENV)-arq .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-arq $(VENV)-prometheus .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -14,7 +14,7 @@ from kombu import Queue
 
 import tasks
 import workflows
-from config import kombu_guard
+from config import kombu_guard, traces
 from config import runtime as shared
 from config.logs import configure
 from config.settings import settings
@@ -91,6 +91,7 @@ def make_app() -> Celery:
     )
     # By name: a worker of the poll queue runs the clock, one of the intake queue receives triggers.
     celery.steps["consumer"].update({"tasks.clock:Clock", "tasks.receive:Intake"})
+    celery.steps["worker"].add("config.metrics.serving:Serving")
     return celery
 
 
@@ -120,3 +121,4 @@ def _set_up_logging(**_: object) -> None:
 @worker_shutdown.connect
 def _close(**_: object) -> None:
     shared.runtime().close()
+    traces.close()

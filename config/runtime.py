@@ -21,6 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from config.settings import CoreSettings, settings
+from config.watching import watch
 from jobs.clock import Clock, ServerClock
 from jobs.ledger import Ledger
 from jobs.plans import Plans
@@ -154,6 +155,8 @@ class Runtime:
         if name not in self._providers:
             made = self._providers[name] = discover()[name](self.settings.provider(name), self.ledger)
             made.files = self._stored
+            if hasattr(made, "http"):  # a provider without an API has none
+                made.http.watch = watch(name, self.settings, made.settings)
         return self._providers[name]
 
     def _stored(self, uri: str) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
@@ -16,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from config import embedded
 from jobs.errors import ConfigurationError
 from jobs.ledger import ClaimLimits
+from jobs.trace import traceparent
 from providers import discover
 from providers.base import ProviderSettings
 
@@ -42,6 +44,35 @@ class FlowerSettings(_Group):
     port: int = Field(5555, ge=0, le=65535)
 
 
+class MetricsSettings(_Group):
+    """What Prometheus reads from a worker. Environment: `SETTLE_METRICS__<FIELD>`."""
+
+    port: int | None = Field(
+        None, ge=0, le=65535, description="where a worker serves its metrics; 0 takes a free one and logs it"
+    )
+    address: str = "127.0.0.1"
+
+
+class TracesSettings(_Group):
+    """OpenTelemetry. Environment: `SETTLE_TRACES__<FIELD>`; where spans go is in OpenTelemetry's own `OTEL_…`."""
+
+    on: bool = Field(False, description="whether spans are made; needs the extra settle[otel]")
+    to_providers: bool = Field(False, description="whether requests to a provider carry `traceparent`")
+
+    @model_validator(mode="after")
+    def _installed(self) -> Self:
+        if self.on and not all(map(_there, ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"))):
+            raise ValueError("SETTLE_TRACES__ON needs what is not installed: pip install 'settle[otel]', or unset it")
+        return self
+
+
+def _there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False
+
+
 class CoreSettings(BaseSettings):
     """Everything but the providers. Times in seconds."""
 
@@ -58,6 +89,8 @@ class CoreSettings(BaseSettings):
     lease: float = Field(30.0, gt=0, description="a claim holds so long; whoever dies delays its jobs by that")
     bundle: BundleSettings = BundleSettings()
     flower: FlowerSettings = FlowerSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    traces: TracesSettings = TracesSettings()
     clock_interval: float = Field(0.2, gt=0, le=5, description="the clock looks at least so often")
     doubt_grace: float = Field(5.0, gt=0, description="from a lost answer to asking the provider")
     fetch_attempts: int = Field(3, ge=1, description="tries to fetch a file that differs from what was promised")
@@ -191,6 +224,19 @@ def inherited(*, own: bool = True) -> dict[str, str]:
         own: whether Settle's own variables go along.
     """
     return {name: value for name, value in os.environ.items() if own or not name.startswith(PREFIX)}
+
+
+def hand_down(name: str, value: str | None) -> None:
+    """Set (or unset) a variable that a library reads by itself, here and in the children of this process."""
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+def callers_trace() -> str | None:
+    """The trace that a command is part of: `TRACEPARENT`, as other tools hand it to theirs; none if it is none."""
+    return traceparent(os.environ.get("TRACEPARENT"))
 
 
 @cache

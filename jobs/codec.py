@@ -95,6 +95,7 @@ _FIELDS: dict[str, tuple[Callable[[Job], Any], Callable[[Job], str]]] = {
     "wish": (attrgetter("wish"), lambda job: job.wish.value if job.wish else ""),
     "then": (attrgetter("then"), lambda job: dump(job.then) if job.then else ""),
     "chain": (attrgetter("position", "root", "parent", "next", "sent", "broken"), _chain),
+    "trace": (attrgetter("trace"), lambda job: job.trace or ""),
 }
 
 
@@ -152,6 +153,7 @@ def from_fields(job_id: str, fields: Mapping[str, str], due_at: float | None = N
         parent=chain.get("parent"),
         next=chain.get("next"),
         sent=tuple(chain.get("sent", ())),
+        trace=fields.get("trace"),
         due_at=due_at,
     )
 

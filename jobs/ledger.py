@@ -13,7 +13,7 @@ Invariants, each with a property test:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -57,6 +57,7 @@ class Claim:
     id: str
     seq: int
     state: JobState
+    due_at: float = field(default=0.0, compare=False)  #: when it was due, before the claim; seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,7 @@ class MemoryLedger:
             size = min(size, int(tokens))
         due = sorted((at, job_id) for job_id, at in shelf.due.items() if at <= now)[:size]
         taken = [self._raise(shelf, job_id, limits.lease) for _, job_id in due]
-        claims = tuple(Claim(job.id, job.seq, job.state) for job in taken)
+        claims = tuple(Claim(job.id, job.seq, job.state, at / 1000) for job, (at, _) in zip(taken, due, strict=True))
         if claims:
             shelf.bundles[f"{name}|{len(claims)}"] = now + codec.millis(limits.lease)
             if limits.rate:

@@ -88,6 +88,7 @@ class Job:
     parent: str | None = None  #: the job that started it
     next: str | None = None  #: the job that it started when it had succeeded
     sent: tuple[str, ...] = ()  #: the tasks of other applications that it started, by name
+    trace: str | None = None  #: the `traceparent` under which its stages are traced; see `jobs.trace`
     due_at: float | None = None  #: its wake-up time; none once it is finished
 
     @property

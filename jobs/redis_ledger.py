@@ -236,7 +236,10 @@ class RedisLedger:
                 client=pipe,
             )
         for name, provider, (wait, *flat) in zip(names, limits, pipe.execute(), strict=True):
-            taken = [Claim(str(flat[i]), int(flat[i + 1]), JobState(flat[i + 2])) for i in range(0, len(flat), 3)]
+            taken = [
+                Claim(str(flat[i]), int(flat[i + 1]), JobState(flat[i + 2]), int(flat[i + 3]) / 1000)
+                for i in range(0, len(flat), 4)
+            ]
             bundles[provider] = Bundle(
                 f"{name}|{len(taken)}", tuple(taken), int(wait) / 1000 if int(wait) >= 0 else None
             )
@@ -299,6 +302,7 @@ class RedisLedger:
         for move, job in zip(moves, written, strict=True):
             if job is not None and move.before.finished and not job.finished:  # reopened by a person
                 self._redis.persist(self._owner(job.id))
+                self._redis.delete(self._key(job.provider, "oldest"))  # it may be older: see `jobs.figures`
         return written
 
     def _move(self, provider: str, moves: Sequence[Move]) -> list[int]:

@@ -38,6 +38,7 @@ from providers.errors import (
     scrub,
 )
 from providers.pace import Pace
+from providers.watch import Watch, watched_call, watched_download
 
 #: Answers of status and submit calls are small; anything larger is not what we asked for. Bytes.
 MAX_ANSWER = 8 * 1024 * 1024
@@ -215,6 +216,7 @@ class ProviderClient:
         pace: Pace | None = None,
     ) -> None:
         self._pace = pace
+        self.watch: Watch | None = None  #: told of each call and each download
         self.base_url = base_url.rstrip("/")
         self._root = httpx.URL(self.base_url).copy_with(raw_path=b"/")
         self._headers = dict(headers)
@@ -271,6 +273,7 @@ class ProviderClient:
             with suppress(*_RAISED):
                 await response.aclose()
 
+    @watched_call
     async def call(
         self,
         method: str,
@@ -348,6 +351,7 @@ class ProviderClient:
         async with self._exchange("POST", url, headers, content=content) as response:
             return Answer(response.status_code, response.headers, await _whole(response))
 
+    @watched_download
     @asynccontextmanager
     async def download(
         self, link: str, *, headers: Mapping[str, str] | None = None

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from config.runtime import Runtime
+from config.traces import traced
 from jobs.errors import ConfigurationError
 from jobs.policy import backoff
 from jobs.record import Failure, Job, Move
@@ -20,6 +21,7 @@ async def cancel_all(run: Runtime, jobs: list[Job]) -> list[Move]:
     return list(await asyncio.gather(*(_cancel(run, job) for job in jobs)))
 
 
+@traced("cancel")
 async def _cancel(run: Runtime, job: Job) -> Move:
     """Take one job back. An outage of the provider delays that until the job's deadline, no longer."""
     note = None

@@ -15,7 +15,7 @@ from typing import Any
 from celery import Task, current_app
 from celery.worker.request import Request as CeleryRequest
 
-from config import checks
+from config import checks, metrics
 from config.fail_points import reach
 from config.runtime import Runtime
 from config.settings import settings
@@ -117,6 +117,7 @@ def _publish(run: Runtime, provider: str, bundle: Bundle) -> None:
                 "seqs": [claim.seq for claim in claims],
                 "bundle": bundle.name if name == largest else None,
             },
+            headers=metrics.dues(claims),
             **root,
         )
 

@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
+from config.traces import traced
 from jobs.policy import backoff
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState
@@ -48,6 +49,7 @@ def _later(run: Runtime, job: Job, failure: Failure | None = None) -> Move:
     return job.stay(now=now, due_at=now + backoff(attempts), failure=failure, attempts=attempts)
 
 
+@traced("emit")
 def _finish(run: Runtime, announcer: Announcer, app: Celery, job: Job, added: Mapping[str, Any]) -> Move:
     """The move of a job whose links are started; one whose links wait for the broker stays.
 

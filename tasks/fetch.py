@@ -12,6 +12,7 @@ from celery import Celery, Task, shared_task
 
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
+from config.traces import traced
 from jobs.artifacts import Artifact, Inspector
 from jobs.errors import ArtifactError, ConfigurationError, SettleError, SizeMismatch
 from jobs.policy import backoff
@@ -73,6 +74,7 @@ def _go_on(run: Runtime, announcer: Announcer, app: Celery, job: Job) -> JobStat
     return emit_held(run, announcer, app, verified)
 
 
+@traced("fetch")
 async def _fetch(run: Runtime, job: Job) -> tuple[Move, object]:
     holding = asyncio.create_task(_hold(run, job))
     try:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from config import metrics
 from config.runtime import Runtime
 from jobs.policy import RETRY_AFTER_CAP
 from jobs.record import Job
@@ -56,6 +57,7 @@ def mind(run: Runtime, provider: str, answers: Sequence[object]) -> None:
     else:
         run.ledger.unpause(provider)
         return
+    metrics.paused(provider, kind)
     seconds = round(max(until - run.clock.now(), 0.0), 1)
     logger.warning("provider_paused", extra={"fields": {"provider": provider, "kind": kind, "seconds": seconds}})
 

@@ -16,6 +16,7 @@ from celery.exceptions import Ignore
 from celery.worker.request import Request as CeleryRequest
 from pydantic import BaseModel, ValidationError
 
+from config import metrics, traces
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError, InvalidJob
@@ -23,6 +24,7 @@ from jobs.ledger import Acceptance
 from jobs.links import GROUP, Link, bare, numbered, title
 from jobs.record import Failure, Job, check_job_id, digest_of
 from jobs.states import JobState
+from jobs.trace import traceparent
 from providers.trigger import MAX_LINKS, Options, check_root_id, problems
 from tasks.announce import REDACTED, Announcer
 
@@ -90,6 +92,7 @@ def new_job(
     here: bool = True,
     parent: Job | None = None,
     chain: tuple[int, Sequence[Link]] | None = None,
+    trace: object = None,
 ) -> Job:
     """The job that a trigger asks for; already failed if its body is bad or its provider is not configured.
 
@@ -104,6 +107,7 @@ def new_job(
         here: whether this process has the workers' settings, and so knows which providers are configured.
         parent: the job that starts it, if one does.
         chain: if it is a link, its place in its chain and the links after it, as they stand in the job before.
+        trace: the `traceparent` that the caller sent, if it sent one; a link goes on with that of its parent.
 
     Raises:
         InvalidJob: the id cannot stand in a key.
@@ -124,6 +128,7 @@ def new_job(
         "position": position,
         "root": (parent.root or parent.id) if parent else None,
         "parent": parent.id if parent else None,
+        "trace": parent.trace if parent else traceparent(trace),
     }
     try:
         options, body = validate(request, args, kwargs)
@@ -183,7 +188,10 @@ def record_all(run: Runtime, announcer: Announcer, jobs: Sequence[tuple[Job, str
         jobs: each with the name of its entry task, if Flower has not seen its message.
     """
     reach(run.settings, "intake.before_accept")
+    jobs, recorded = traces.accepting(run.settings, jobs)
     answers = run.ledger.accept_all([(job, announcer.announcement(job)) for job, _ in jobs])
+    recorded(answers)
+    metrics.triggered((job for job, _ in jobs), answers)
     reach(run.settings, "intake.after_accept")
     told: defaultdict[str | None, list[Job]] = defaultdict(list)
     for (job, task), answer in zip(jobs, answers, strict=True):
@@ -212,7 +220,9 @@ def accept(
     """
     run = runtime()
     try:
-        record(run, Announcer.of(task), new_job(run, str(task.request.id), workflow, request, args, kwargs))
+        trace = (task.request.headers or {}).get("traceparent")
+        job = new_job(run, str(task.request.id), workflow, request, args, kwargs, trace=trace)
+        record(run, Announcer.of(task), job)
     except InvalidJob as error:  # an id that cannot even stand in a key
         logger.error("trigger_refused", extra={"fields": {"workflow": workflow, "reason": str(error)}})
         raise Ignore(str(error)) from None

@@ -96,6 +96,7 @@ def _send(app: Celery, job: Job, raw: links.Link, task_id: str) -> str:
         queue=link.queue,
         root_id=job.root or job.id,
         parent_id=job.id,
+        headers={"traceparent": job.trace} if job.trace else None,
         argsrepr="()",
         kwargsrepr=REDACTED,
         retry_policy=_PUBLISH,

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from celery import Task, shared_task
 
 from config.runtime import Runtime, runtime
+from config.traces import traced
 from jobs.errors import InvalidJob, JobNotFound
 from jobs.measure import measure as measured
 from jobs.policy import backoff
@@ -77,6 +78,7 @@ def measure(self: Task, job_id: str) -> str:
     return "nothing to do"
 
 
+@traced("measure")
 def _measure(run: Runtime, job: Job) -> Move:
     """What follows from reading the file.
 

@@ -14,8 +14,10 @@ from typing import Any
 
 from celery import Task, shared_task
 
+from config import metrics
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
+from config.traces import traced
 from jobs.errors import ConfigurationError
 from jobs.learning import Lesson
 from jobs.policy import RETRY_AFTER_CAP, PollPolicy, backoff, countdown, remaining
@@ -49,6 +51,7 @@ def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str |
             after_poll(job, answer, now, policy, lease, run.planned(own, job, now))
             for job, answer in zip(jobs, answers, strict=True)
         ]
+        metrics.polled(self.request, job_ids, jobs, answers, lease)
         written = conclude(run, moves, announcer)
         reach(run.settings, "poll.after_write")
         for job in written:
@@ -107,6 +110,7 @@ async def _observe(run: Runtime, job: Job) -> Observation | Exception:
     return answer
 
 
+@traced("poll")
 async def _ask(run: Runtime, job: Job) -> Observation | Exception:
     try:
         operation = run.provider(job.provider).operation(job.workflow.partition(".")[2])

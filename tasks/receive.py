@@ -18,6 +18,7 @@ from kombu.utils.json import loads
 from redis import Redis
 from redis.exceptions import RedisError
 
+from config import metrics
 from config.runtime import Runtime
 from config.settings import settings
 from jobs.errors import InvalidJob
@@ -47,6 +48,7 @@ class Trigger:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     eta: float | None  #: seconds since the epoch, if the caller asked for a countdown
+    trace: object = None  #: the caller's `traceparent`, whatever it sent under that name
 
 
 def decode(text: str) -> Trigger:
@@ -71,6 +73,7 @@ def decode(text: str) -> Trigger:
             args=tuple(args),
             kwargs=dict(kwargs),
             eta=datetime.fromisoformat(eta).timestamp() if eta else None,
+            trace=headers.get("traceparent"),
         )
     except InvalidJob:
         raise
@@ -96,6 +99,7 @@ def receive(run: Runtime, inbox: Inbox, announcer: Announcer) -> int:
             raise
         except InvalidJob as error:
             logger.error("trigger_refused", extra={"fields": {"reason": str(error)}})
+            metrics.refused()
             inbox.refuse(token, str(error))
         except Exception:  # a defect of ours: the others go on, and this one is taken again after its lease
             logger.exception("trigger_broke")
@@ -113,7 +117,8 @@ def _job(run: Runtime, text: str) -> tuple[Job, str]:
     workflow = WORKFLOWS.get(trigger.task.removeprefix("settle."))
     if workflow is None or not trigger.task.startswith("settle."):
         raise InvalidJob(f"no workflow {trigger.task[:100]!r}")
-    job = new_job(run, trigger.job_id, workflow.name, workflow.request, trigger.args, trigger.kwargs, eta=trigger.eta)
+    request, args, kwargs = workflow.request, trigger.args, trigger.kwargs
+    job = new_job(run, trigger.job_id, workflow.name, request, args, kwargs, eta=trigger.eta, trace=trigger.trace)
     return job, trigger.task
 
 

@@ -9,6 +9,8 @@ from celery import bootsteps
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from config import metrics
+
 logger = logging.getLogger(__name__)
 
 #: After a look that found the ledger or the broker away, seconds.
@@ -70,12 +72,15 @@ class Repeating(bootsteps.StartStopStep):
 
     def _look(self, consumer: Any) -> None:
         wait, self._looking = _AFTER_TROUBLE, True
+        failed = True
         try:
             wait = self.look()
+            failed = False
         except (RedisError, OperationalError, OSError) as error:
             logger.warning("%s_waits", self.what, extra={"fields": {"error": type(error).__name__}})
         except Exception:
             logger.exception("%s_failed", self.what)
         finally:
             self._looking = False
+            metrics.looked(self.what, failed=failed)
             self._schedule(consumer, wait)

@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Task
 
+from config import metrics
 from config.runtime import Runtime
 from jobs.errors import JobNotFound
 from jobs.record import Failure, Job, Move
@@ -60,6 +61,7 @@ def conclude(run: Runtime, moves: Sequence[Move], announcer: Announcer) -> list[
     """Write moves, each with its announcement, and tell Flower. Returns the jobs whose move was ours to make."""
     told = [move.announced(announcer.announcement(move.after)) if move.news else move for move in moves]
     written = run.ledger.write(told)
+    metrics.moved(moves, written)
     changed = []
     for move, job in zip(moves, written, strict=True):
         if job is None:

@@ -15,8 +15,10 @@ from typing import Any
 from celery import Task, shared_task
 from pydantic import ValidationError
 
+from config import metrics
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
+from config.traces import traced
 from jobs.errors import ConfigurationError, InvalidJob
 from jobs.policy import RETRY_AFTER_CAP, backoff, countdown
 from jobs.record import Failure, Job, Move
@@ -58,6 +60,7 @@ def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str
             reach(run.settings, "submit.after_intent")
         answers = run.loop.run(_send_all(run, ready, announcer))
         gate.mind(run, jobs[0].provider, [*asked, *answers])
+        metrics.submitted(jobs[0].provider, asked, answers)
     close(run, job_ids, bundle)
     return f"{len(jobs)} of {len(job_ids)}"
 
@@ -130,19 +133,21 @@ _DOUBT = Failure(
 
 
 async def _ask_all(run: Runtime, jobs: list[Job]) -> list[Located | Exception]:
-    async def ask(job: Job) -> Located | Exception:
-        try:
-            operation = _operation(run, job)
-            return await asyncio.wait_for(
-                operation.locate(_request(operation, job), job.intent or {}), run.settings.lease * 0.8
-            )
-        except TimeoutError:
-            return LostAnswer("no answer in time")
-        except Exception as error:
-            await gate.heed(run, job.provider, error)
-            return error
+    return await asyncio.gather(*(_locate(run, job) for job in jobs))
 
-    return await asyncio.gather(*map(ask, jobs))
+
+@traced("locate")
+async def _locate(run: Runtime, job: Job) -> Located | Exception:
+    try:
+        operation = _operation(run, job)
+        return await asyncio.wait_for(
+            operation.locate(_request(operation, job), job.intent or {}), run.settings.lease * 0.8
+        )
+    except TimeoutError:
+        return LostAnswer("no answer in time")
+    except Exception as error:
+        await gate.heed(run, job.provider, error)
+        return error
 
 
 def _after_asking(run: Runtime, job: Job, answer: Located | Exception) -> Move:
@@ -213,6 +218,7 @@ class _Writer:
                 await asyncio.to_thread(conclude, self._run, moves, self._announcer)
 
 
+@traced("submit")
 async def _send(run: Runtime, job: Job, announcer: Announcer) -> Receipt | ProviderError:
     left = (job.due_at or 0.0) - run.clock.now() - run.settings.lease * 0.2
     if left <= 0:  # this process stood still: somebody else may be asking, or sending, already

@@ -10,6 +10,7 @@ import logging
 from typing import Any
 
 from config.runtime import Runtime
+from config.traces import traced
 from jobs.errors import ConfigurationError
 from jobs.record import Job
 from providers.base import Operation
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 _TRIES = 4
 
 
+@traced("tidy")
 async def tidy(run: Runtime, job: Job) -> dict[str, Any] | None:
     """What tidying up adds to the job's result; none if it should be tried again after a while."""
     try:

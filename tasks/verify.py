@@ -11,6 +11,7 @@ from celery import Task, shared_task
 
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
+from config.traces import traced
 from jobs.artifacts import Artifact, Inspector, Verification
 from jobs.distinct import Distinct
 from jobs.errors import ArtifactError, DigestMismatch, DuplicateLine
@@ -43,6 +44,7 @@ def verify_held(run: Runtime, announcer: Announcer, job: Job) -> Job | None:
     return next(iter(conclude(run, [move], announcer)), None)
 
 
+@traced("verify")
 def _verify(run: Runtime, job: Job) -> Move:
     try:
         found = tuple(_check(run, job, artifact) for artifact in job.artifacts)

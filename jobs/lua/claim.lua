@@ -7,7 +7,7 @@
 -- KEYS: due, gate, bundles, index, done, counts, queue
 -- ARGV: now, lease, bundle id, bundle size, bundles outstanding, requests per second (0: no limit),
 --       requests in flight (0: no limit), prefix of job keys
--- Returns the milliseconds until the next look (-1: nothing waits), then id, seq, state of each claim.
+-- Returns the milliseconds until the next look (-1: nothing waits), then id, seq, state of each claim and when it was due.
 local now, lease, size = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
 local rate, in_flight = tonumber(ARGV[6]), tonumber(ARGV[7])
 
@@ -53,7 +53,9 @@ if rate > 0 then
 end
 
 local reply = {0}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, size)) do
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, size)
+for i = 1, #due, 2 do
+  local id = due[i]
   local key = ARGV[8] .. id
   local state = redis.call('HGET', key, 'state')
   if state then
@@ -62,6 +64,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0
     reply[#reply + 1] = id
     reply[#reply + 1] = seq
     reply[#reply + 1] = state
+    reply[#reply + 1] = due[i + 1]
     if half_open and state ~= 'verifying' and state ~= 'emitting' then
       -- A fetch closes its bundle as it begins, so its end does not tell.
       local prober = state ~= 'fetching' and ARGV[3] .. '|1' or ''
@@ -72,7 +75,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0
   end
 end
 
-local taken = (#reply - 1) / 3
+local taken = (#reply - 1) / 4
 if taken > 0 then
   redis.call('ZADD', KEYS[3], now + lease, ARGV[3] .. '|' .. string.format('%d', taken))
   if rate > 0 then

@@ -48,6 +48,8 @@ def test_a_missing_provider_names_its_variables() -> None:
         ({"SETTLE_LEESE": "12"}, "SETTLE_LEESE is not a setting"),
         ({"SETTLE_BUNDLE__SIZE": "none"}, "SETTLE_BUNDLE__SIZE"),
         ({"SETTLE_MYIPR__BASE_URL": "ftp://a"}, "SETTLE_MYIPR__BASE_URL"),
+        ({"SETTLE_METRICS__PORT": "70000"}, "SETTLE_METRICS__PORT"),
+        ({"SETTLE_TRACES__ON": "perhaps"}, "SETTLE_TRACES__ON"),
     ],
 )
 def test_each_contradiction_is_refused_by_name(

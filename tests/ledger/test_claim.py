@@ -278,3 +278,12 @@ def test_a_finished_job_is_not_renewed(ledger: Ledger, begun: Callable[..., Job]
     assert not ledger.renew(done, 30.0)
     assert not ledger.renew(job, 30.0)
     assert ledger.get(job.id).due_at is None
+
+
+def test_a_claim_knows_when_its_job_was_due(ledger: Ledger, new_job: NewJob, clock: ManualClock, take: Take) -> None:
+    """The lease takes its place in the ledger, so this is the last that tells how late a poll is."""
+    due = clock.now()
+    ledger.accept(new_job("sooner"))
+    ledger.accept(new_job("later", due_at=due + 1.5))
+    clock.advance(4)
+    assert {claim.id: claim.due_at for claim in take()} == {"sooner": due, "later": due + 1.5}

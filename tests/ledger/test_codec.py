@@ -20,6 +20,9 @@ from jobs.record import RECORD_VERSION, Failure, Job, Move
 from jobs.redis_ledger import RedisLedger
 from jobs.states import TERMINAL, JobState, Wish
 
+#: The caller's trace, as `jobs.trace` lets it through.
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 BOUNDED = settings(settings.get_profile("ledger"), max_examples=100)
 
 #: Any text that JSON can bring: control characters, other scripts, lone surrogates.
@@ -71,6 +74,7 @@ contents = st.fixed_dictionaries(
         "parent": st.none() | links,
         "next": st.none() | links,
         "sent": st.lists(links, max_size=3).map(tuple),
+        "trace": st.none() | st.just(TRACE),
     }
 )
 
@@ -118,6 +122,7 @@ FULL = {
     "parent": "job-0.then.1",
     "next": "job-0.then.3",
     "sent": ("billing.opened",),
+    "trace": TRACE,
 }
 
 
@@ -249,3 +254,13 @@ def test_a_record_of_the_first_version_is_read(clock: ManualClock) -> None:
     assert (job.then, job.root, job.parent, job.next, job.position) == ((), None, None, None, 0)
     assert (job.receipt, job.progress, job.submitted_at) == ({"remote_id": "r-1"}, 40, 12.345)
     assert {**codec.to_fields(job), "state": "polling", "seq": "4", "digest": "d" * 64} == stored
+
+
+def test_a_worker_that_knows_no_traces_leaves_them_alone() -> None:
+    """It reads the record, makes its move, and the field stays: no other version of the record is needed."""
+    stored = _hash(_job({"trace": TRACE}))
+    assert stored["doc"].startswith('{"v":1,')
+    older = codec.from_fields("job-1", {name: value for name, value in stored.items() if name != "trace"}, 1.5)
+    changed, dropped = codec.changed_fields(older.stay(due_at=2.5, now=1.0, polls=1))
+    assert "trace" not in changed
+    assert "trace" not in dropped

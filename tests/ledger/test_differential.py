@@ -100,6 +100,7 @@ class Twins(RuleBasedStateMachine):
     def claim(self, provider: str, limits: ClaimLimits) -> None:
         memory, real = (ledger.claim(provider, limits) for ledger in self.ledgers)
         assert (memory.claims, memory.wait) == (real.claims, real.wait)
+        assert [claim.due_at for claim in memory.claims] == [claim.due_at for claim in real.claims]
         self.bundles.append((provider, (memory, real)))
 
     @precondition(lambda self: self.bundles)

@@ -112,6 +112,16 @@ def test_a_countdown_of_the_caller_is_kept(stage: Stage, inbox: Inbox, client: C
     assert job.deadline_at - (job.due_at or 0) == pytest.approx(stage.run.settings.providers()["myipr"].deadline)
 
 
+@pytest.mark.parametrize("good", [True, False], ids=["trace", "rubbish"])
+def test_the_callers_trace_is_kept(stage: Stage, inbox: Inbox, client: Celery, good: bool) -> None:
+    """`traceparent` among the headers, where instrumented clients put it; what is none is no reason to refuse."""
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    headers = {"traceparent": trace if good else {"a": 1}}
+    client.send_task("settle.myipr.certify", kwargs=BODY, task_id="j-1", headers=headers)
+    _receive(stage, inbox)
+    assert stage.job().trace == (trace if good else None)
+
+
 def _message(content: Any, **changes: Any) -> str:
     message = {
         "body": base64.b64encode(json.dumps(content).encode()).decode(),

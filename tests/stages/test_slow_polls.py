@@ -37,7 +37,9 @@ class Operation:
 def test_a_poll_that_hangs_is_given_up_before_its_lease_is_over() -> None:
     """The answers that are there count; the request that hangs is cancelled."""
     operation = Operation()
-    run: Any = SimpleNamespace(settings=SimpleNamespace(lease=0.25), provider=lambda _: operation)
+    run: Any = SimpleNamespace(
+        settings=SimpleNamespace(lease=0.25, traces=SimpleNamespace(on=False)), provider=lambda _: operation
+    )
     jobs: Any = [SimpleNamespace(id=name, provider="p", workflow="p.o") for name in ("first", "slow", "last")]
     answers = asyncio.run(_observe_all(run, jobs))
     assert [answers[0], answers[2]] == [DONE, DONE]

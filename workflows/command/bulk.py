@@ -19,6 +19,7 @@ from celery import Celery
 from pydantic import BaseModel, ValidationError
 
 from config.runtime import Runtime
+from config.settings import callers_trace
 from jobs.errors import InvalidJob, JobNotFound
 from jobs.ledger import Acceptance
 from jobs.record import Job, check_job_id, digest_of
@@ -199,7 +200,8 @@ class Sender:
         bodies = [line.body or {} for line in block]
         body = {self.rows: bodies} if self.rows else bodies[0]
         job_id = f"{self._bulk.prefix}{digest_of(self._workflow, self._own(body))[:32]}"
-        job = new_job(self._run, job_id, self._workflow, self._request, (), {**self._options, **body}, here=False)
+        kwargs = {**self._options, **body}
+        job = new_job(self._run, job_id, self._workflow, self._request, (), kwargs, here=False, trace=callers_trace())
         answer = self._run.ledger.accept(job, self._announcer.announcement(job))
         state = {Acceptance.CREATED: "created", Acceptance.SAME: "known", Acceptance.CONFLICT: "conflict"}[answer]
         error = "its id belongs to another request; use another --id-prefix" if state == "conflict" else ""

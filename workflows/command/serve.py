@@ -21,7 +21,7 @@ def flower() -> None:
     # In the environment, not in the arguments: every user of a machine can read those.
     login = f"{own.user}:{own.password.get_secret_value()}"
     environment = {**inherited(), "FLOWER_BASIC_AUTH": login}
-    arguments = ["-A", "config.celery_app", "flower", f"--address={own.address}", f"--port={own.port}"]
+    arguments = ["-A", "config.flower_app", "flower", f"--address={own.address}", f"--port={own.port}"]
     os.execve(sys.executable, [sys.executable, "-m", "celery", *arguments], environment)  # noqa: S606
 
 

@@ -11,6 +11,7 @@ import click
 from celery import Celery
 
 from config.runtime import runtime
+from config.settings import callers_trace
 from jobs.errors import InvalidJob, JobConflict
 from jobs.ledger import Acceptance
 from jobs.record import check_job_id
@@ -108,7 +109,7 @@ def send(
     from tasks.ways import WORKFLOWS
 
     run = runtime()
-    job = new_job(run, job_id, name, WORKFLOWS[name].request, (), body, here=False)
+    job = new_job(run, job_id, name, WORKFLOWS[name].request, (), body, here=False, trace=callers_trace())
     if record(run, Announcer(app, "settle@command"), job, task=f"settle.{name}") is Acceptance.CONFLICT:
         raise JobConflict(f"id: {job_id} belongs to another request; use a new id, or {same}")
     held = wait_for([job_id], None)[0] if wait else run.ledger.get(job_id)

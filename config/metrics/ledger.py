@@ -1,0 +1,120 @@
+"""The figures of the ledger as metrics: read when they are asked for, the same from every worker and from Flower."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from config.metrics.declared import OF_LEDGER
+from config.runtime import Runtime
+from jobs.figures import FigureReader, LedgerFigures, ProviderFigures
+from jobs.states import JobState
+
+logger = logging.getLogger(__name__)
+
+#: Whoever asks again within so many seconds gets the same answer.
+_KEPT = 1.0
+
+_GATE = ("open", "half_open", "closed")
+
+Value = tuple[tuple[str, ...], float]
+
+
+class LedgerCollector(Collector):
+    """Gives a registry what the ledger says. May be asked from any thread.
+
+    Args:
+        run: a runtime of its own, whose client does not retry: a scrape waits for nobody.
+        queues: of the broker, by name.
+    """
+
+    def __init__(self, run: Runtime, queues: Iterable[str]) -> None:
+        self._run = run
+        self._queues = tuple(queues)
+        self._lock = threading.Lock()
+        self._reader = FigureReader(run.redis, run.clock)
+        self._held: tuple[float, dict[str, list[Value]]] | None = None
+        self._broker: Any = None
+        if run.settings.broker().startswith(("redis://", "rediss://")):
+            self._broker = Redis.from_url(run.settings.broker(), socket_timeout=5, socket_connect_timeout=5)
+
+    def describe(self) -> Iterable[Metric]:
+        """The metrics without values: nobody is asked when it is registered."""
+        return [GaugeMetricFamily(metric.name, metric.help, labels=metric.labels) for metric in OF_LEDGER]
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics as they are now."""
+        values = self._values()
+        for metric in OF_LEDGER:
+            family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+            for labels, value in values.get(metric.name, ()):
+                family.add_metric(labels, value)
+            yield family
+
+    def _values(self) -> dict[str, list[Value]]:
+        with self._lock:
+            if self._held is None or time.monotonic() - self._held[0] > _KEPT:
+                read = self._read()
+                self._held = (time.monotonic(), read)
+            return self._held[1]
+
+    def _read(self) -> dict[str, list[Value]]:
+        try:
+            figures = self._reader.read(self._run.settings.providers())
+        except (RedisError, OSError) as error:
+            logger.warning("figures_not_read", extra={"fields": {"error": type(error).__name__}})
+            return {"settle_ledger_up": [((), 0)]}
+        values = _of_ledger(figures)
+        with suppress(RedisError, OSError):
+            values["settle_queue_messages"] = list(self._waiting())
+        return values
+
+    def _waiting(self) -> Iterator[Value]:
+        if self._broker is None:
+            return
+        pipe = self._broker.pipeline(transaction=False)
+        for queue in self._queues:
+            pipe.llen(queue)
+        for queue, length in zip(self._queues, pipe.execute(raise_on_error=False), strict=True):
+            if not isinstance(length, ResponseError):
+                yield (queue,), length
+
+
+def _of_ledger(figures: LedgerFigures) -> dict[str, list[Value]]:
+    values: dict[str, list[Value]] = {
+        "settle_ledger_up": [((), 1)],
+        "settle_ledger_memory_bytes": [((), figures.memory)],
+        "settle_ledger_memory_limit_bytes": [((), figures.memory_limit)],
+    }
+    for provider, own in figures.providers.items():
+        for name, found in _of_provider(own).items():
+            values.setdefault(name, []).extend(((provider, *labels), value) for labels, value in found)
+    return values
+
+
+def _of_provider(own: ProviderFigures) -> dict[str, list[Value]]:
+    return {
+        "settle_jobs": [((state.value,), own.jobs[state]) for state in JobState],
+        "settle_jobs_due": [((), own.due)],
+        "settle_overdue_seconds": [((), own.overdue)],
+        "settle_oldest_job_seconds": [((), own.oldest)] if own.oldest is not None else [],
+        "settle_bundles_outstanding": [((), own.bundles)],
+        "settle_gate": [((state,), float(own.gate == state)) for state in _GATE],
+        "settle_gate_pause_seconds": [((), own.pause)],
+        "settle_gate_failures": [((), own.failures)],
+    }
+
+
+def register(registry: CollectorRegistry, run: Runtime, queues: Iterable[str]) -> None:
+    """Have a registry give out the ledger's figures."""
+    registry.register(LedgerCollector(run, queues))

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from jobs.pacing import Turns
 from jobs.record import Announcement, Job, Move
+from jobs.search import Overview, Page, Query
 from jobs.states import TERMINAL, JobState
 
 
@@ -207,6 +208,18 @@ class Ledger(Protocol):
 
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
         """The latest jobs of a provider, newest first."""
+        ...
+
+    def find(self, query: Query) -> Page:
+        """The jobs that are wanted, newest first, without reading the others."""
+        ...
+
+    def overview(self, providers: Sequence[str]) -> list[Overview]:
+        """Where the jobs of providers stand: counts, oldest and newest, lateness, gate; for pages and metrics."""
+        ...
+
+    def reindex(self, provider: str) -> int:
+        """Put what `find` searches in order, whatever an older version left behind. Returns how many jobs there are."""
         ...
 
     def counts(self, provider: str) -> dict[JobState, int]:

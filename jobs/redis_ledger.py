@@ -22,9 +22,16 @@ from jobs.learning import MEMORY
 from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event, Glance
 from jobs.pacing import Turn, Turns
 from jobs.record import Announcement, Job, Move
+from jobs.redis_search import RedisSearch, tags_of
+from jobs.search import Overview, Page, Query
 from jobs.states import IN_HAND, TERMINAL, JobState
 
 logger = logging.getLogger(__name__)
+
+#: Scripts that begin with what `unlist.lua` defines.
+_UNLISTING = ("accept", "claim")
+#: Events of a stream in one round trip.
+_EVENTS = 2000
 
 #: The keys of a claim, as its script wants them.
 _CLAIMED = ("due", "gate", "bundles", "index", "done", "counts", "queue")
@@ -64,8 +71,11 @@ class RedisLedger:
         self._events_kept = events_kept
         self._pause_limits = pause_limits
         scripts = files("jobs") / "lua"
+        unlist = (scripts / "unlist.lua").read_text()
         self._script: dict[str, Any] = {
-            name: self._redis.register_script((scripts / f"{name}.lua").read_text())
+            name: self._redis.register_script(
+                (unlist if name in _UNLISTING else "") + (scripts / f"{name}.lua").read_text()
+            )
             for name in (
                 "accept",
                 "move",
@@ -78,8 +88,10 @@ class RedisLedger:
                 "close",
                 "learn",
                 "forget",
+                "index",
             )
         }
+        self._search = RedisSearch(self._redis, self._script["index"], self._key, self._records)
 
     def now(self) -> float:
         """The time by the ledger's clock, in seconds since the epoch."""
@@ -158,6 +170,7 @@ class RedisLedger:
                 self._events_kept,
                 announcement.value if announcement else "",
                 announcement.ttl if announcement else 0,
+                tags_of(job),
                 *fields,
             ],
             client=pipe,
@@ -181,18 +194,19 @@ class RedisLedger:
             JobNotFound: no job has this id.
         """
         provider = self.provider_of(job_id)
-        found = list(self._read(provider, [job_id]))
+        found = list(self._records([(provider, job_id)]))
         if not found:
             raise JobNotFound(f"no job {job_id!r} in the ledger: past its retention")
         return found[0]
 
-    def _read(self, provider: str, ids: Sequence[str]) -> Iterator[Job]:
+    def _records(self, wanted: Sequence[tuple[str, str]]) -> Iterator[Job]:
+        """The jobs with these providers and ids, in this order; without those that are gone."""
         pipe = self._redis.pipeline(transaction=False)
-        for job_id in ids:
+        for provider, job_id in wanted:
             pipe.hgetall(self._key(provider, "job", job_id))
             pipe.zscore(self._key(provider, "due"), job_id)
         answers = pipe.execute()
-        for job_id, fields, due in zip(ids, answers[::2], answers[1::2], strict=True):
+        for (_, job_id), fields, due in zip(wanted, answers[::2], answers[1::2], strict=True):
             if fields:
                 yield codec.from_fields(job_id, fields, due / 1000 if due is not None else None)
 
@@ -294,6 +308,7 @@ class RedisLedger:
                 self._key(before.provider, "counts"),
                 self._key(before.provider, "done"),
                 told.key if told else "",
+                *([self._key(before.provider, "index")] if before.state is not after.state else ()),
             ],
             args=[
                 before.id,
@@ -387,15 +402,20 @@ class RedisLedger:
 
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
         """The latest jobs of a provider, newest first."""
-        found: list[Job] = []
-        start = 0
-        while len(found) < limit:
-            ids = self._redis.zrevrange(self._key(provider, "index"), start, start + 499)
-            if not ids:
-                break
-            found += [job for job in self._read(provider, ids) if state is None or job.state == state]
-            start += len(ids)
-        return found[:limit]
+        states = frozenset() if state is None else frozenset({state})
+        return list(self.find(Query((provider,), states=states, limit=limit)).jobs)
+
+    def find(self, query: Query) -> Page:
+        """The jobs that are wanted, newest first, without reading the others."""
+        return self._search.find(query)
+
+    def overview(self, providers: Sequence[str]) -> list[Overview]:
+        """Where the jobs of providers stand, in one round trip."""
+        return self._search.overview(providers, self._now())
+
+    def reindex(self, provider: str) -> int:
+        """Put what `find` searches in order, whatever an older version left behind. Returns how many jobs there are."""
+        return self._search.reindex(provider)
 
     def counts(self, provider: str) -> dict[JobState, int]:
         """How many jobs are in each state; of finished ones, how many ever got there."""
@@ -404,8 +424,16 @@ class RedisLedger:
 
     def events(self, provider: str, job_id: str | None = None) -> list[Event]:
         """The events still kept, oldest first."""
-        entries = self._redis.xrange(self._key(provider, "events"))
-        return [codec.to_event(fields) for _, fields in entries if job_id is None or fields["job"] == job_id]
+        found: list[Event] = []
+        last = "+"
+        # From its end, in pieces: the history of a job is over where it began, and nobody else has to wait for long.
+        while entries := self._redis.xrevrange(self._key(provider, "events"), max=last, count=_EVENTS):
+            mine = [fields for _, fields in entries if job_id is None or fields["job"] == job_id]
+            found += map(codec.to_event, mine)
+            if job_id is not None and any(not fields["from"] for fields in mine):
+                break
+            last = f"({entries[-1][0]}"
+        return found[::-1]
 
     def recall(self, provider: str, name: str) -> str | None:
         """A note that the workers of one provider share (a session, say)."""

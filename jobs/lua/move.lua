@@ -1,5 +1,5 @@
 -- Write one move: record, wake-up time, event and announcement change together or not at all.
--- KEYS: job, due, events, counts, done, announcement
+-- KEYS: job, due, events, counts, done, announcement; index if the state changes
 -- ARGV: id, expected state, expected seq, new state, now, due ('' if finished), retention, event ('' if no news),
 --       events kept, announcement, its ttl, lease, number of fields to drop, field …, then field, value …
 -- Returns 1, or 0 if somebody else moved the job in between.
@@ -26,6 +26,8 @@ end
 if ARGV[2] ~= ARGV[4] then
   redis.call('HINCRBY', KEYS[4], ARGV[2], -1)
   redis.call('HINCRBY', KEYS[4], ARGV[4], 1)
+  redis.call('ZREM', KEYS[7] .. ':state:' .. ARGV[2], ARGV[1])
+  redis.call('ZADD', KEYS[7] .. ':state:' .. ARGV[4], redis.call('ZSCORE', KEYS[7], ARGV[1]) or ARGV[5], ARGV[1])
 end
 if ARGV[8] ~= '' then
   redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[9], '*',

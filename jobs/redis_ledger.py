@@ -103,6 +103,10 @@ class RedisLedger:
     def _key(self, provider: str, *parts: str) -> str:
         return f"{self._prefix}{{{provider}}}:{':'.join(parts)}"
 
+    def stream(self, provider: str) -> str:
+        """The key of a provider's events, for whoever follows them."""
+        return self._key(provider, "events")
+
     def _owner(self, job_id: str) -> str:
         return f"{self._prefix}owner:{job_id}"
 

@@ -15,7 +15,7 @@ from jobs.links import GROUP
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
 from tasks.announce import Announcer
-from tasks.intake import new_job, record
+from tasks.intake import new_job, record, validate
 from tasks.ways import WORKFLOWS
 from workflows.listing import provider_known
 
@@ -166,23 +166,29 @@ def workflow_known(name: str) -> str:
     return bare
 
 
-def send(run: Runtime, app: Celery, name: str, job_id: str, body: Mapping[str, Any], *, sender: str, same: str) -> Job:
+def send(
+    run: Runtime, app: Celery, name: str, job_id: str, body: Mapping[str, Any], *, sender: str, same: str
+) -> tuple[Job, Acceptance]:
     """Record one job straight in the ledger, due at once: no message could be lost.
+
+    Returns the job, and whether it is `CREATED` or the `SAME` as one that is there already.
 
     Args:
         run: the runtime.
         app: tells Flower.
         name: of the workflow, without the `settle.` in front.
         job_id: of the job.
-        body: its keyword arguments, options among them, as `tasks.intake.validate` let them pass.
+        body: its keyword arguments, options among them.
         sender: in whose name Flower is told.
         same: what must be the same for the same id.
 
     Raises:
-        InvalidJob: the id cannot stand in a key.
+        InvalidJob: the body can never work, or the id cannot stand in a key.
         JobConflict: the id belongs to another request.
     """
+    validate(WORKFLOWS[name].request, (), body)
     job = new_job(run, job_id, name, WORKFLOWS[name].request, (), dict(body), here=False)
-    if record(run, Announcer(app, sender), job, task=f"settle.{name}") is Acceptance.CONFLICT:
+    answer = record(run, Announcer(app, sender), job, task=f"settle.{name}")
+    if answer is Acceptance.CONFLICT:
         raise JobConflict(f"id: {job_id} belongs to another request; use a new id, or {same}")
-    return run.ledger.get(job_id)
+    return run.ledger.get(job_id), answer

@@ -12,7 +12,6 @@ from celery import Celery
 
 from config.runtime import runtime
 from jobs.errors import InvalidJob
-from jobs.record import check_job_id
 from workflows.command import OF_STATE, Exit, show
 from workflows.command.bulk import bulk_options, run_bulk, wanted
 from workflows.command.follow import wait_for
@@ -56,7 +55,6 @@ def submit(
     """
     # Late: the application reads its settings, and `settle --help` needs none.
     from config.celery_app import app
-    from tasks.intake import validate
     from tasks.ways import WORKFLOWS
     from workflows.acts import workflow_known
 
@@ -70,9 +68,7 @@ def submit(
         model = WORKFLOWS[name].request
         sys.exit(run_bulk(runtime(), app, name, model, bulk, options, wait=wait, as_json=as_json))
     body = _body(source)
-    validate(WORKFLOWS[name].request, (), {**body, **options})
-    job_id = check_job_id(job_id or str(uuid.uuid4()))
-    send(app, name, job_id, {**body, **options}, "the same input", wait=wait, as_json=as_json)
+    send(app, name, job_id or str(uuid.uuid4()), {**body, **options}, "the same input", wait=wait, as_json=as_json)
 
 
 def send(
@@ -94,7 +90,7 @@ def send(
     """
     from workflows import acts
 
-    job = acts.send(runtime(), app, name, job_id, body, sender="settle@command", same=same)
+    job, _ = acts.send(runtime(), app, name, job_id, body, sender="settle@command", same=same)
     job = (wait_for([job_id], None)[0] if wait else None) or job
     show.one(job, as_json=as_json)
     sys.exit(OF_STATE.get(job.state, Exit.DONE))

@@ -227,7 +227,7 @@ class Ledger(Protocol):
         ...
 
     def events(self, provider: str, job_id: str | None = None) -> list[Event]:
-        """The events still kept, oldest first."""
+        """The events still kept, oldest first; of one job, without those of a forgotten one that had its id."""
         ...
 
     def recall(self, provider: str, name: str) -> str | None:

@@ -389,7 +389,11 @@ class MemoryLedger:
 
     def events(self, provider: str, job_id: str | None = None) -> list[Event]:
         """The events still kept, oldest first."""
-        return [event for event in self._shelves[provider].events if job_id is None or event.job_id == job_id]
+        if job_id is None:
+            return list(self._shelves[provider].events)
+        mine = [event for event in self._shelves[provider].events if event.job_id == job_id]
+        begin = max((place for place, event in enumerate(mine) if event.source is None), default=0)
+        return mine[begin:]
 
     def recall(self, provider: str, name: str) -> str | None:
         """A note that the workers of one provider share (a session, say)."""

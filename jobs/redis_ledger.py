@@ -432,10 +432,11 @@ class RedisLedger:
         last = "+"
         # From its end, in pieces: the history of a job is over where it began, and nobody else has to wait for long.
         while entries := self._redis.xrevrange(self._key(provider, "events"), max=last, count=_EVENTS):
-            mine = [fields for _, fields in entries if job_id is None or fields["job"] == job_id]
-            found += map(codec.to_event, mine)
-            if job_id is not None and any(not fields["from"] for fields in mine):
-                break
+            for _, fields in entries:
+                if job_id is None or fields["job"] == job_id:
+                    found.append(codec.to_event(fields))
+                    if job_id is not None and not fields["from"]:
+                        return found[::-1]
             last = f"({entries[-1][0]}"
         return found[::-1]
 

@@ -171,6 +171,18 @@ def test_a_place_that_nobody_wrote_is_refused(text: str) -> None:
 class TestInRedis:
     """What the sets hold."""
 
+    def test_an_id_that_comes_again_takes_the_old_entries_away(
+        self, real: RedisLedger, redis_client: redis.Redis, clock: ManualClock, failed_job: NewJob, new_job: NewJob
+    ) -> None:
+        """No set of a tag is left behind for ever, though the sweep has not seen the forgotten job."""
+        real.accept(failed_job("a", tags={"order": "1"}))
+        clock.advance(1)
+        _gone(real, "a")
+        real.accept(new_job("a", tags={"order": "2"}))
+        sets = {key.removeprefix("i:{alpha}:index:") for key in redis_client.keys("i:{alpha}:index:*")}
+        assert sets == {"state:accepted", "tag:order=2", "tagged"}
+        assert [event.target for event in real.events("alpha", "a")] == [S.ACCEPTED]
+
     @pytest.fixture
     def real(self, redis_client: redis.Redis, clock: ManualClock) -> RedisLedger:
         return RedisLedger(redis_client, clock=clock, prefix="i:", retention=0.05)

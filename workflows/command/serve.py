@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from config.runtime import runtime
+from config.runtime import Runtime
 from config.settings import settings
 from simulator.server import command as simulate
 
@@ -19,7 +19,8 @@ def flower() -> None:
     server.login(own)
     from config.celery_app import app
 
-    server.serve(own, runtime(), app)
+    # A page says that Redis is away sooner than a worker gives up.
+    server.serve(own, Runtime(settings(), retries=1), app)
 
 
 COMMANDS = {"flower": flower, "simulate": simulate}

@@ -75,9 +75,9 @@ def read_positions(text: str) -> Positions:
     Raises:
         InvalidJob: they are none.
     """
-    if not re.fullmatch(r"(?:\w+=\d{1,20}-\d{1,20}(?:&|$))+", text, re.ASCII):
+    if not re.fullmatch(r"\w+=\d{1,20}-\d{1,20}(?:&\w+=\d{1,20}-\d{1,20})*", text, re.ASCII):
         raise InvalidJob("Last-Event-ID: not the id of an event; send none, or the last one as it came")
-    return dict(part.split("=") for part in text.split("&") if part)
+    return dict(part.split("=") for part in text.split("&"))
 
 
 def _number(position: str) -> tuple[int, int]:

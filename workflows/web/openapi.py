@@ -46,7 +46,8 @@ def describe(routes: tuple[Route, ...], prefix: str = "") -> dict[str, Any]:
     kinds: dict[str, Any] = {"Refused": models.Refused, "EventView": models.EventView}
     operations = [operation for route in routes for operation in route.operations.values()]
     for operation in operations:
-        kinds |= {_name(kind): kind for kind in (operation.gives, operation.takes) if kind is not None}
+        both = {f"{operation.name} gives": operation.gives, f"{operation.name} takes": operation.takes}
+        kinds |= {name: kind for name, kind in both.items() if kind is not None}
     inputs: list[Any] = [(name, "validation", TypeAdapter(kind)) for name, kind in kinds.items()]
     found, whole = TypeAdapter.json_schemas(inputs, ref_template=_REFERENCE)
     schemas = {name: schema for (name, _), schema in found.items()}
@@ -70,10 +71,6 @@ def describe(routes: tuple[Route, ...], prefix: str = "") -> dict[str, Any]:
     }
 
 
-def _name(kind: Any) -> str:
-    return getattr(kind, "__name__", None) or str(kind)
-
-
 def _operation(method: str, route: Route, operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -89,7 +86,7 @@ def _operation(method: str, route: Route, operation: Operation, schemas: dict[st
         parameters.append({"name": "Last-Event-ID", "in": "header", "description": text, "schema": {"type": "string"}})
         content: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}
     else:
-        content = {"application/json": {"schema": schemas[_name(operation.gives)]}}
+        content = {"application/json": {"schema": schemas[f"{operation.name} gives"]}}
     if method == "post":
         text = "any value: it keeps other sites out"
         parameters.append(
@@ -109,6 +106,6 @@ def _operation(method: str, route: Route, operation: Operation, schemas: dict[st
     if operation.gives is None:
         described["description"] = _STREAM
     if operation.takes is not None:
-        body = {"application/json": {"schema": schemas[_name(operation.takes)]}}
+        body = {"application/json": {"schema": schemas[f"{operation.name} takes"]}}
         described["requestBody"] = {"required": True, "content": body}
     return described

@@ -80,15 +80,14 @@
     var events = new EventSource(page.dataset.events);
     events.addEventListener("open", function () {
         say("Live", "status-dot-live");
+        parts.forEach(refresh);  // what happened since the page was made, or since the connection was lost
     });
     events.addEventListener("error", function () {
         say("Connecting…", "status-dot-error");
     });
     events.addEventListener("job", on("job"));
     events.addEventListener("overview", on("overview"));
-    events.addEventListener("reset", function () {
-        parts.forEach(refresh);
-    });
+    events.addEventListener("reset", on("job"));
     window.addEventListener("pagehide", function () {
         events.close();
     });

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 _UNLISTING = ("accept", "claim")
 #: Events of a stream in one round trip.
 _EVENTS = 2000
+#: The event of a job's end lies in the stream no later than so many milliseconds after it.
+_SLACK = 5_000
 
 #: The keys of a claim, as its script wants them.
 _CLAIMED = ("due", "gate", "bundles", "index", "done", "counts", "queue")
@@ -428,9 +430,16 @@ class RedisLedger:
 
     def events(self, provider: str, job_id: str | None = None) -> list[Event]:
         """The events still kept, oldest first."""
+        if job_id is None:
+            return self._history(provider, None, "+")
+        state, updated = self._redis.hmget(self._key(provider, "job", job_id), "state", "updated")
+        # Nothing came after its end, unless another clock than the server's was used.
+        ended = self._history(provider, job_id, str(int(updated) + _SLACK)) if state in TERMINAL else []
+        return ended or self._history(provider, job_id, "+")
+
+    def _history(self, provider: str, job_id: str | None, last: str) -> list[Event]:
+        """Events up to a place in the stream, from the end and in pieces: that of a job is over where it began."""
         found: list[Event] = []
-        last = "+"
-        # From its end, in pieces: the history of a job is over where it began, and nobody else has to wait for long.
         while entries := self._redis.xrevrange(self._key(provider, "events"), max=last, count=_EVENTS):
             for _, fields in entries:
                 if job_id is None or fields["job"] == job_id:

@@ -98,10 +98,10 @@ class RedisSearch:
         until = codec.millis(query.until) if query.until is not None else None
         while True:
             held = self._redis.zrevrange(along, start, start + size - 1, withscores=True)
-            places = [Place(int(score), job_id) for job_id, score in held if int(score) >= since]
-            places = [place for place in places if until is None or place.created < until]
+            places = [Place(int(score), job_id) for job_id, score in held if query.text in job_id]
+            places = [place for place in places if place.created >= since and (until is None or place.created < until)]
             # Others come and go meanwhile, so that a place may be seen twice.
-            chosen = [place for place in places if query.text in place.id and (last is None or place < last)]
+            chosen = [place for place in places if last is None or place < last]
             for place in self._in_all(others, chosen):
                 yield _Found(place, provider, state)
                 last = place

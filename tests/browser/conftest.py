@@ -18,10 +18,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from config.embedded import free_port
 from jobs.redis_ledger import RedisLedger
 from tests.web.conftest import PASSWORD, USER, Site
-from workflows.command.stack import Stack
+from workflows.command.stack import Stack, celery
 
 #: One process that does all, besides Flower and the simulator.
-WORKERS = {"worker": ("-Q", "celery,settle.submit,settle.poll,settle.files", "-P", "threads", "-c", "4")}
+WORKER = ("-n", "worker@%h", "-Q", "celery,settle.submit,settle.poll,settle.files", "-P", "threads", "-c", "4")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,9 +59,11 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """Redis, the simulated APIs, a worker and Flower."""
     log: list[str] = []
     port = free_port()
-    with Stack(tmp_path_factory.mktemp("town"), lambda _, line: log.append(line), workers=WORKERS, own=False) as stack:
+    with Stack(tmp_path_factory.mktemp("town"), lambda _, line: log.append(line), workers={}, own=False) as stack:
         login = {"USER": USER, "PASSWORD": PASSWORD, "PORT": str(port)}
         stack.environment |= {f"SETTLE_FLOWER__{name}": value for name, value in login.items()}
+        stack.environment["SETTLE_STORAGE_URL"] = "memory://artifacts"  # the pictures name no folder of a machine
+        stack.start("worker", celery("worker", *WORKER)).wait_for(" ready.")
         with closing(redis.Redis.from_url(stack.environment["SETTLE_REDIS_URL"], decode_responses=True)) as client:
             found = Town(f"http://127.0.0.1:{port}", client, RedisLedger(client), log, stack)
             found.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +13,13 @@ from playwright.sync_api import Browser, Dialog, Error, Page, expect
 from jobs.artifacts import Artifact
 from jobs.record import Failure
 from jobs.states import JobState, Wish
+from simulator import samples
 from tests.web.conftest import until
 
 from .conftest import Town
 
 S = JobState
+SEED = "5b8df35d-391c-49d1-9a86-991e2601f3e5"
 CERTIFICATE = {"category_id": "10", "size": "1079"}
 EVIL = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 
@@ -31,9 +32,22 @@ def _plan(town: Town, provider: str, reference: str, **fate: Any) -> None:
 def _certify(town: Town, api: httpx.Client, job_id: str, *, duration: float = 60.0, **fate: Any) -> None:
     """Submit a job, over the API, that takes so many simulated seconds."""
     _plan(town, "myipr", job_id, duration=duration, **fate)
-    body = {"name": job_id, "hash": uuid.uuid4().hex * 2, **CERTIFICATE}
-    sent = {"workflow": "myipr.certify", "id": job_id, "kwargs": {**body, "tags": {"shop": "north"}}}
-    assert api.post("/api/jobs", json=sent).status_code == 201
+    _send(api, job_id, "myipr.certify", {"name": job_id, "hash": uuid.uuid4().hex * 2, **CERTIFICATE})
+
+
+def _produce(town: Town, api: httpx.Client, job_id: str) -> None:
+    """Likewise, one whose files have promised digests."""
+    paid = samples.payment(job_id)
+    _plan(town, "unique_tokens", paid["ident"], outcome="success", duration=60)
+    payment = {"id": paid["id"], "ident": paid["ident"]}
+    body = {"alphabet": "UPPER_HEX", "digits": 12, "size": 2000, "payment": payment, "seed": SEED}
+    _send(api, job_id, "unique_tokens.produce", body)
+
+
+def _send(api: httpx.Client, job_id: str, workflow: str, body: dict[str, Any]) -> None:
+    sent = {"workflow": workflow, "id": job_id, "kwargs": {**body, "tags": {"shop": "north"}}}
+    answer = api.post("/api/jobs", json=sent)
+    assert answer.status_code == 201, answer.text
 
 
 def _live(page: Page, path: str) -> None:
@@ -65,11 +79,13 @@ def test_a_job_comes_and_ends_before_our_eyes(town: Town, api: httpx.Client, pag
     assert page.evaluate("window.loadedOnce") is True
 
     later = _unique("later")
-    _certify(town, api, later, duration=120.0)
+    _produce(town, api, later)
     _live(page, f"/job?id={later}")
     expect(page.locator("#state")).to_have_text("succeeded")
-    expect(page.locator("#artifacts")).to_contain_text("verified")
-    assert page.locator("#timeline tbody tr").count() >= 5
+    expect(page.locator("#artifacts").get_by_text("verified", exact=True)).to_have_count(1)
+    job = town.ledger.get(later)
+    expect(page.locator("#artifacts")).to_contain_text(job.artifacts[0].stored_sha256 or "")
+    assert page.locator("#timeline tbody tr").count() == len(town.ledger.events("unique_tokens", later)) >= 6
 
 
 def test_jobs_are_searched_while_one_types(town: Town, page: Page) -> None:
@@ -215,25 +231,27 @@ def test_the_page_comes_back_after_a_lost_connection(town: Town, page: Page) -> 
 @pytest.mark.timeout(120)
 def test_pictures_for_the_docs(town: Town, api: httpx.Client, page: Page, picture: Callable[[str], None]) -> None:
     """Real jobs of three kinds, and some that wait for a person; taken when they are all there."""
-    for number in range(6):
-        _certify(town, api, f"certificate-{4711 + number}", duration=100.0 + 400.0 * number)
-    _certify(town, api, "certificate-4720", outcome="failed")
     now = town.ledger.now()
+    town.ledger.pause("commonsdb", 600)
+    town.job("order-4708", S.ACCEPTED, provider="commonsdb", workflow="commonsdb.declare", tags={"shop": "south"},
+             created_at=now - 600, due_at=now - 30)  # fmt: skip
+    for number in range(5):
+        _certify(town, api, f"order-{4711 + number}", duration=100.0 + 400.0 * number)
+    _certify(town, api, "order-4716", outcome="failed")
+    _produce(town, api, "order-4717")
     doubt = Failure("lost", "the answer to the submission was lost")
-    town.job("upload-58", S.IN_DOUBT, provider="lettrlabs", workflow="lettrlabs.convert", failure=doubt,
+    town.job("order-4709", S.IN_DOUBT, provider="lettrlabs", workflow="lettrlabs.convert", failure=doubt,
              tags={"shop": "north"}, created_at=now - 400)  # fmt: skip
-    page.set_viewport_size({"width": 1360, "height": 900})
-    _live(page, "/jobs?text=certificate")
-    expect(page.locator("tr[data-job=certificate-4711]")).to_contain_text("succeeded")
-    expect(page.locator("tr[data-job=certificate-4720]")).to_contain_text("failed")
+    page.set_viewport_size({"width": 1200, "height": 800})
+    _live(page, "/jobs?text=order-47")
+    for job_id, state in (("order-4711", "succeeded"), ("order-4716", "failed"), ("order-4717", "succeeded")):
+        expect(page.locator(f"tr[data-job={job_id}]")).to_contain_text(state)
+    expect(page.locator("tr[data-provider=commonsdb]")).to_contain_text("closed")
     picture("jobs")
-    page.goto("/job?id=certificate-4711")
-    expect(page.locator("#artifacts")).to_contain_text("verified")
-    expect(page.locator("#jobs-live")).to_have_text("Live")
+    _live(page, "/job?id=order-4717")
+    expect(page.locator("#artifacts").get_by_text("verified", exact=True)).to_have_count(1)
     picture("job")
-    page.goto("/job?id=upload-58")
-    expect(page.locator("#advice")).to_be_visible()
-    expect(page.locator("#jobs-live")).to_have_text("Live")
+    _live(page, "/job?id=order-4709")
+    expect(page.locator("#advice")).to_contain_text("resolve the job with its id there")
     picture("job-in-doubt")
-    links = page.get_by_role("link", name=re.compile("^Jobs$"))
-    assert links.count() >= 1
+    town.ledger.open_gate("commonsdb")

@@ -10,9 +10,9 @@ from jobs.states import UNFINISHED, JobState
 from workflows.web.feed import SAMPLED, SAMPLES, Sample
 
 #: The canvas of the lateness, in its own units; below it a strip for each provider's gate.
-WIDTH, HEIGHT, STRIP = 900, 150, 12
-#: Seconds that it shows.
-SPAN = SAMPLED * SAMPLES
+WIDTH, HEIGHT, STRIP = 900, 90, 8
+#: Seconds that it shows at most, and at least.
+SPAN, SHORTEST = SAMPLED * SAMPLES, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Lateness:
 
     lines: tuple[Line, ...]
     top: float  #: what the upper edge stands for, seconds
+    span: float  #: what the whole width stands for, seconds
     height: float  #: of all, strips included
 
 
@@ -64,9 +65,10 @@ def bar(found: Overview, most: int) -> tuple[Piece, ...]:
 def lateness(samples: Sequence[Sample]) -> Lateness:
     """How late jobs were, and where the gates stood, until the last sample."""
     if not samples:
-        return Lateness((), 1.0, HEIGHT)
+        return Lateness((), 1.0, SHORTEST, HEIGHT)
     end = samples[-1].at
     shown = [sample for sample in samples if sample.at > end - SPAN]
+    span = min(max(end - shown[0].at, SHORTEST), SPAN)
     top = max(1.0, *(each.lateness for sample in shown for each in sample.overviews))
     lines = []
     for number, provider in enumerate(each.provider for each in shown[-1].overviews):
@@ -75,7 +77,7 @@ def lateness(samples: Sequence[Sample]) -> Lateness:
             found = next((each for each in sample.overviews if each.provider == provider), None)
             if found is None:
                 continue
-            x = round(WIDTH * (1 - (end - sample.at) / SPAN), 1)
+            x = round(WIDTH * (1 - (end - sample.at) / span), 1)
             points.append(f"{x},{round(HEIGHT * (1 - found.lateness / top), 1)}")
             if gate and gate[-1].kind == found.gate:
                 gate[-1] = Piece(gate[-1].x, round(x - gate[-1].x, 1), found.gate.value)
@@ -83,4 +85,4 @@ def lateness(samples: Sequence[Sample]) -> Lateness:
                 begin = round(gate[-1].x + gate[-1].width, 1) if gate else x
                 gate.append(Piece(begin, max(round(x - begin, 1), 1.0), found.gate.value))
         lines.append(Line(provider, number % 8, " ".join(points), tuple(gate), HEIGHT + 6 + number * (STRIP + 4)))
-    return Lateness(tuple(lines), top, HEIGHT + 6 + len(lines) * (STRIP + 4))
+    return Lateness(tuple(lines), top, span, HEIGHT + 6 + len(lines) * (STRIP + 4))

@@ -53,6 +53,15 @@ def _press(client: httpx.Client, job_id: str, **fields: str) -> httpx.Response:
     return client.post("/job/button", data={"_xsrf": token[1], "id": job_id, **fields})
 
 
+@pytest.mark.parametrize(
+    "path", ["../server.py", "%2e%2e/server.py", "..%2fserver.py", "/etc/passwd", "%2fetc%2fpasswd", "", "."]
+)
+def test_only_our_own_files_are_served(client: httpx.Client, path: str) -> None:
+    """Nothing beside the folder."""
+    assert client.get("/jobs/static/jobs.css").headers["content-type"] == "text/css"
+    assert client.get(f"/jobs/static/{path}").status_code in (403, 404)
+
+
 def test_jobs_stands_in_flowers_navigation(client: httpx.Client) -> None:
     """On its own pages, too; they work as before."""
     for path in ("/jobs", "/tasks", "/workers", "/broker"):

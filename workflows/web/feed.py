@@ -192,15 +192,13 @@ class Feed:
                 await self._begin()
                 positions = {self._streams[provider]: position for provider, position in self.positions.items()}
                 answer = await self._redis.xread(positions, count=_COUNT, block=_BLOCK)
-            except (RedisError, OSError) as error:  # the positions stay: nothing is missed
-                logger.warning("feed_lost_redis", extra={"fields": {"error": type(error).__name__}})
-                await asyncio.sleep(_AGAIN)
-                continue
-            found = [(_number(place), key, place, fields) for key, place, fields in _entries(answer)]
-            for _, key, place, fields in sorted(found, key=lambda entry: entry[:2]):
-                provider = self._provider[key]
-                self.positions[provider] = place
-                self._tell(self._told(provider, fields, self.positions))
+                found = [(_number(place), key, place, fields) for key, place, fields in _entries(answer)]
+                for _, key, place, fields in sorted(found, key=lambda entry: entry[:2]):
+                    provider = self._provider[key]
+                    self.positions[provider] = place
+                    self._tell(self._told(provider, fields, self.positions))
+            except Exception as error:  # the positions stay: nothing is missed but an event that nobody can read
+                await self._pause(error)
 
     async def _begin(self) -> None:
         """Learn where the streams end at the moment, once."""
@@ -215,14 +213,21 @@ class Feed:
         while True:
             try:
                 overviews = tuple(await asyncio.get_running_loop().run_in_executor(None, self._look))
-            except (RedisError, OSError) as error:
-                logger.warning("feed_lost_redis", extra={"fields": {"error": type(error).__name__}})
-            else:
                 self.samples.append(Sample(time.time(), overviews))
                 if overviews != told:
                     told = overviews
                     self._tell(Told(overview_message(overviews)))
+            except Exception as error:  # the next look may be better
+                await self._pause(error)
             await asyncio.sleep(SAMPLED)
+
+    async def _pause(self, error: Exception) -> None:
+        """Say what went wrong, and wait before the next try: who follows must not be left alone in silence."""
+        if isinstance(error, RedisError | OSError):
+            logger.warning("feed_lost_redis", extra={"fields": {"error": type(error).__name__}})
+        else:
+            logger.error("feed_failed", exc_info=error)
+        await asyncio.sleep(_AGAIN)
 
 
 def overview_message(overviews: Sequence[Overview]) -> bytes:

@@ -135,6 +135,8 @@ class Feed:
     def start(self) -> None:
         """Begin, on the running loop."""
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._sample())]
+        for task in self._tasks:
+            task.add_done_callback(_ended)
 
     async def close(self) -> None:
         """End."""
@@ -176,15 +178,22 @@ class Feed:
             while entries := await self._redis.xrange(key, f"({at[provider]}", end, count=_COUNT):
                 for position, fields in entries:
                     at[provider] = position
-                    yield self._told(provider, fields, at)
+                    if told := self._told(provider, fields, at):
+                        yield told
 
-    def _told(self, provider: str, fields: Mapping[str, str], positions: Positions) -> Told:
-        event = EventView.of(provider, codec.to_event(fields))
+    def _told(self, provider: str, fields: Mapping[str, str], positions: Positions) -> Told | None:
+        """An entry of a stream as a message; none if nobody here can read it, as one of a newer version."""
+        try:
+            event = EventView.of(provider, codec.to_event(fields))
+        except (ValueError, KeyError) as error:
+            logger.warning("event_not_understood", extra={"fields": {"error": type(error).__name__}})
+            return None
         return Told(message("job", event.model_dump(mode="json"), positions), provider, event.job_id)
 
-    def _tell(self, told: Told) -> None:
-        for listener in self._listeners:
-            listener.tell(told)
+    def _tell(self, told: Told | None) -> None:
+        if told is not None:
+            for listener in self._listeners:
+                listener.tell(told)
 
     async def _follow(self) -> None:
         while True:
@@ -197,7 +206,7 @@ class Feed:
                     provider = self._provider[key]
                     self.positions[provider] = place
                     self._tell(self._told(provider, fields, self.positions))
-            except Exception as error:  # the positions stay: nothing is missed but an event that nobody can read
+            except (RedisError, OSError) as error:  # the positions stay: nothing is missed
                 await self._pause(error)
 
     async def _begin(self) -> None:
@@ -217,17 +226,19 @@ class Feed:
                 if overviews != told:
                     told = overviews
                     self._tell(Told(overview_message(overviews)))
-            except Exception as error:  # the next look may be better
+            except (RedisError, OSError) as error:
                 await self._pause(error)
             await asyncio.sleep(SAMPLED)
 
     async def _pause(self, error: Exception) -> None:
-        """Say what went wrong, and wait before the next try: who follows must not be left alone in silence."""
-        if isinstance(error, RedisError | OSError):
-            logger.warning("feed_lost_redis", extra={"fields": {"error": type(error).__name__}})
-        else:
-            logger.error("feed_failed", exc_info=error)
+        logger.warning("feed_lost_redis", extra={"fields": {"error": type(error).__name__}})
         await asyncio.sleep(_AGAIN)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """Neither task ends by itself; if one does, the log must say why."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.critical("feed_failed", exc_info=error)
 
 
 def overview_message(overviews: Sequence[Overview]) -> bytes:

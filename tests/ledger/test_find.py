@@ -223,6 +223,34 @@ class TestInRedis:
         assert real.reindex("alpha") == 1
         assert _ids(real, Query(("alpha",), frozenset({S.FETCHING}))) == ["a"]
 
+    def test_a_search_reads_only_what_it_finds(
+        self, real: RedisLedger, redis_client: redis.Redis, new_job: NewJob, failed_job: NewJob
+    ) -> None:
+        """Whatever the number of jobs: a page of ten costs ten records, and an overview none."""
+        for first in range(0, 3000, 500):
+            real.accept_all([(new_job(f"job-{first + number}"), None) for number in range(500)])
+        for number in range(20):
+            real.accept(new_job(f"failed-{number}", state=S.FETCHING, tags={"shop": "1"}))
+
+        def read(query: Query | None) -> int:
+            """Records that are read."""
+            redis_client.config_resetstat()
+            found = real.find(query).jobs if query else real.overview(["alpha"])
+            assert len(found) == (10 if query else 1)
+            stats = redis_client.info("commandstats")
+            return int(stats.get("cmdstat_hgetall", {}).get("calls", 0))
+
+        fetching = frozenset({S.FETCHING})
+        assert read(None) <= 1  # the counts
+        for query in (
+            Query(("alpha",), limit=10),
+            Query(("alpha",), fetching, limit=10),
+            Query(("alpha",), tags={"shop": "1"}, limit=10),
+            Query(("alpha",), fetching, {"shop": "1"}, "failed-1", limit=10),
+            Query(("alpha",), text="job-1", limit=10),
+        ):
+            assert read(query) <= 11, query
+
     def test_a_move_without_a_new_state_touches_no_set(
         self, real: RedisLedger, redis_client: redis.Redis, new_job: NewJob, clock: ManualClock
     ) -> None:

@@ -136,7 +136,7 @@ def test_an_event_that_cannot_be_read_stops_nobody(site: Site, client: httpx.Cli
         assert _ids(_jobs(found, 1)) == ["after"]
     with _following(client, before.id) as found:
         assert _ids(_jobs(found, 1)) == ["after"]
-    assert sum("event_not_understood" in line for line in site.log) >= 2
+    until(lambda: sum("event_not_understood" in line for line in site.log) >= 2, "the log says so, both times")
 
 
 def test_one_reader_serves_all_browsers(site: Site) -> None:

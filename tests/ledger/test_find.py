@@ -224,7 +224,7 @@ class TestInRedis:
         assert _ids(real, Query(("alpha",), frozenset({S.FETCHING}))) == ["a"]
 
     def test_a_search_reads_only_what_it_finds(
-        self, real: RedisLedger, redis_client: redis.Redis, new_job: NewJob, failed_job: NewJob
+        self, real: RedisLedger, redis_client: redis.Redis, new_job: NewJob
     ) -> None:
         """Whatever the number of jobs: a page of ten costs ten records, and an overview none."""
         for first in range(0, 3000, 500):

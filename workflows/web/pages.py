@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from jobs.errors import InvalidJob
+from jobs.errors import InvalidJob, SettleError
 from jobs.search import Overview, Page
 from jobs.states import JobState
 from workflows import acts
@@ -163,7 +163,7 @@ class JobButton(JobPage):
         try:
             wanted = api.one_of(models.JobAct, given)
             await self.work(lambda: api.act(self, job_id, wanted))
-        except Exception as error:
+        except SettleError as error:
             known = refusal(error)
             if known is None or known.status_code not in (400, 409):
                 raise

@@ -63,6 +63,13 @@ def _unfinished(job: Job) -> None:
         raise IllegalMove(f"job {job.id} is finished: {job.state}")
 
 
+def _deadline(run: Runtime, job: Job) -> float:
+    """The deadline of a job's provider, seconds."""
+    if (own := run.settings.providers().get(job.provider)) is None:
+        raise IllegalMove(f"job {job.id}: its provider {job.provider} is not installed here")
+    return own.deadline
+
+
 def cancelling(job: Job, now: float) -> Move:
     """Cancel a job at its next stage, which is due at once."""
     _unfinished(job)
@@ -79,7 +86,7 @@ def resuming(run: Runtime, deadline: float | None) -> Decide:
     """Go on with a paused job, or reopen an expired one with a new deadline."""
 
     def decide(job: Job, now: float) -> Move:
-        longer = deadline or run.settings.providers()[job.provider].deadline
+        longer = deadline or _deadline(run, job)
         if job.state is S.EXPIRED:
             if job.receipt is not None:
                 state = S.POLLING
@@ -102,7 +109,7 @@ def replaying(run: Runtime) -> Decide:
     def decide(job: Job, now: float) -> Move:
         if job.state is not S.FAILED or not (job.artifacts or (job.provider == GROUP and job.receipt)):
             raise IllegalMove(f"job {job.id} has no failed stage after its polls to be replayed: {job.state}")
-        end = now + run.settings.providers()[job.provider].deadline
+        end = now + _deadline(run, job)
         return job.reopen(S.FETCHING if job.artifacts else S.POLLING, now=now, due_at=now, deadline_at=end)
 
     return decide

@@ -326,6 +326,14 @@ def test_a_job_that_is_being_sent_is_waited_for(site: Site, client: httpx.Client
     assert served > 10
 
 
+def test_a_job_of_a_provider_that_is_not_installed(site: Site, client: httpx.Client) -> None:
+    """Its package is gone: the job can be read, and cannot be reopened here."""
+    site.job("a", S.EXPIRED, provider="acme", workflow="acme.make", receipt={"remote_id": "r-1"})
+    assert client.get("/api/jobs/a").json()["acts"] == []
+    assert client.get("/job", params={"id": "a"}).status_code == 200
+    assert "acme is not installed" in _error(_act(client, "a", "resume"), 409, "not_here")["message"]
+
+
 def test_a_provider_is_paused_and_resumed(site: Site, client: httpx.Client) -> None:
     """Its gate closes and opens; nobody else's does."""
 

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev bench test test-faults test-containers test-metrics lint types format check lock clean
+.PHONY: help install demo dev bench test test-faults test-containers test-metrics test-browser screenshots lint types format check lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -38,7 +38,7 @@ $(VENV)-arq/.installed: benchmarks/requirements-arq.lock
 	@touch $@
 
 test: install ## Unit, contract, property and acceptance tests, in random order
-	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --ignore=tests/metrics --numprocesses=2 --dist=loadscope $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --ignore=tests/metrics --ignore=tests/browser --numprocesses=2 --dist=loadscope $(ARGS)
 
 test-faults: install ## Break it on purpose: kill -9, restart Redis, cut connections; prints its figures
 	$(BIN)/python -m pytest tests/faults --numprocesses=2 --dist=loadscope --timeout=300 -rP $(ARGS)
@@ -48,6 +48,18 @@ test-containers: install ## Real containers: pytest-celery and the compose file 
 
 test-metrics: install ## Metrics, alerts and dashboard against a real Prometheus (on the PATH, or Debian's package)
 	PATH="$$(tests/metrics/prometheus.sh $(VENV)-prometheus):$$PATH" $(BIN)/python -m pytest tests/metrics $(ARGS)
+
+test-browser: install chromium ## The Jobs page in a real headless Chromium
+	$(BIN)/python -m pytest tests/browser $(ARGS)
+
+screenshots: install chromium ## Take the pictures of docs/images again
+	$(BIN)/python -m pytest tests/browser -k pictures --screenshots docs/images $(ARGS)
+
+.PHONY: chromium
+chromium:
+	@test -n "$(CHROMIUM)" || command -v chromium chromium-browser >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } \
+	  || { echo "no Chromium: install the package chromium (apt-get install chromium), or name one in CHROMIUM" >&2; exit 1; }
 
 lint: install ## ruff
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 Triggering 100,000 jobs takes a minute; what is measured afterwards is waiting and polling, not that. The first job is
 recorded and moved by the ledger itself; Redis copies its hash (`DUMP`, `RESTORE`), and each copy gets its own receipt,
-wake-up time, place in the index and owner, as `jobs/lua/accept.lua` would have given it.
+wake-up time, places in the index and owner, as `jobs/lua/accept.lua` would have given it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ def waiting(ledger: RedisLedger, client: Any, jobs: int, *, first: float, spread
     """
     now = ledger.now()
     template = _template(ledger, f"seed-{begin}", now, remote=10_000_000 + begin)
-    hash_key, due_key, index_key, counts_key = (
-        f"settle:{{{PROVIDER}}}:{part}" for part in (f"job:{template.id}", "due", "index", "counts")
+    hash_key, due_key, index_key, state_key, counts_key = (
+        f"settle:{{{PROVIDER}}}:{part}"
+        for part in (f"job:{template.id}", "due", "index", f"index:state:{JobState.POLLING.value}", "counts")
     )
     record = client.execute_command("DUMP", hash_key, NEVER_DECODE=True)
     pipe = client.pipeline(transaction=False)
@@ -44,6 +45,7 @@ def waiting(ledger: RedisLedger, client: Any, jobs: int, *, first: float, spread
             pipe.hset(key, "receipt", receipt)
             pipe.set(f"settle:owner:{job_id}", PROVIDER)
             pipe.zadd(index_key, {job_id: round(now * 1000)})
+            pipe.zadd(state_key, {job_id: round(now * 1000)})
         pipe.zadd(due_key, {job_id: round((now + first + spread * (number - begin) / jobs) * 1000)})
         if len(pipe) >= 5000:
             pipe.execute()

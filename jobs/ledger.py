@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from jobs.pacing import Turns
 from jobs.record import Announcement, Job, Move
+from jobs.search import Overview, Page, Query
 from jobs.states import TERMINAL, JobState
 
 
@@ -214,12 +215,24 @@ class Ledger(Protocol):
         """The latest jobs of a provider, newest first."""
         ...
 
+    def find(self, query: Query) -> Page:
+        """The jobs that are wanted, newest first, without reading the others."""
+        ...
+
+    def overview(self, providers: Sequence[str]) -> list[Overview]:
+        """Where the jobs of providers stand: counts, oldest and newest, lateness, gate; for pages and metrics."""
+        ...
+
+    def reindex(self, provider: str) -> int:
+        """Put what `find` searches in order, whatever an older version left behind. Returns how many jobs there are."""
+        ...
+
     def counts(self, provider: str) -> dict[JobState, int]:
         """How many jobs are in each state; of finished ones, how many ever got there."""
         ...
 
     def events(self, provider: str, job_id: str | None = None) -> list[Event]:
-        """The events still kept, oldest first."""
+        """The events still kept, oldest first; of one job, without those of a forgotten one that had its id."""
         ...
 
     def recall(self, provider: str, name: str) -> str | None:

@@ -15,6 +15,7 @@ from jobs.learning import MEMORY
 from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event, Glance
 from jobs.pacing import Tokens, Turns
 from jobs.record import Announcement, Job, Move
+from jobs.search import Overview, Page, Place, Query, gate_of
 from jobs.states import IN_HAND, JobState
 
 
@@ -335,11 +336,56 @@ class MemoryLedger:
 
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
         """The latest jobs of a provider, newest first."""
-        shelf = self._shelves[provider]
-        self._expire(shelf)
-        newest = sorted(shelf.jobs.values(), key=lambda job: (codec.millis(job.created_at), job.id), reverse=True)
-        chosen = [job for job in newest if state is None or job.state == state]
-        return [self._read(shelf, job.id) for job in chosen[:limit]]
+        states = frozenset() if state is None else frozenset({state})
+        return list(self.find(Query((provider,), states=states, limit=limit)).jobs)
+
+    def find(self, query: Query) -> Page:
+        """The jobs that are wanted, newest first."""
+        if query.limit <= 0:
+            return Page(())
+        for provider in query.providers:
+            self._expire(self._shelves[provider])
+        held = [job for provider in query.providers for job in self._shelves[provider].jobs.values()]
+        places = {Place(codec.millis(job.created_at), job.id): job for job in held}
+        since = codec.millis(query.since) if query.since is not None else None
+        until = codec.millis(query.until) if query.until is not None else None
+        chosen = [
+            place
+            for place in sorted(places, reverse=True)
+            if (since is None or place.created >= since)
+            and (until is None or place.created < until)
+            and (query.after is None or place < query.after)
+            and query.text in place.id
+            and query.fits(places[place])
+        ]
+        some = chosen[: query.limit]
+        jobs = tuple(self._read(self._shelves[places[place].provider], place.id) for place in some)
+        return Page(jobs, some[-1] if len(chosen) > len(some) else None)
+
+    def overview(self, providers: Sequence[str]) -> list[Overview]:
+        """Where the jobs of providers stand."""
+        found = []
+        for provider in providers:
+            shelf = self._shelves[provider]
+            self._expire(shelf)
+            created = [job.created_at for job in shelf.jobs.values() if not job.finished]
+            gate = gate_of(self._now(), shelf.paused_until, shelf.failures)
+            found.append(
+                Overview(
+                    provider,
+                    counts=self.counts(provider),
+                    oldest=codec.millis(min(created)) / 1000 if created else None,
+                    latest=max((codec.millis(job.created_at) for job in shelf.jobs.values()), default=0) / 1000 or None,
+                    lateness=max(self._now() - min(shelf.due.values()), 0) / 1000 if shelf.due else 0.0,
+                    gate=gate,
+                    paused_until=self.paused_until(provider),
+                )
+            )
+        return found
+
+    def reindex(self, provider: str) -> int:
+        """Nothing is ever out of order here. Returns how many jobs there are."""
+        return len(self._shelves[provider].jobs)
 
     def counts(self, provider: str) -> dict[JobState, int]:
         """How many jobs are in each state; of finished ones, how many ever got there."""
@@ -347,7 +393,11 @@ class MemoryLedger:
 
     def events(self, provider: str, job_id: str | None = None) -> list[Event]:
         """The events still kept, oldest first."""
-        return [event for event in self._shelves[provider].events if job_id is None or event.job_id == job_id]
+        if job_id is None:
+            return list(self._shelves[provider].events)
+        mine = [event for event in self._shelves[provider].events if event.job_id == job_id]
+        begin = max((place for place, event in enumerate(mine) if event.source is None), default=0)
+        return mine[begin:]
 
     def recall(self, provider: str, name: str) -> str | None:
         """A note that the workers of one provider share (a session, say)."""

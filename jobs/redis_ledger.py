@@ -24,9 +24,18 @@ from jobs.learning import MEMORY
 from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event, Glance
 from jobs.pacing import Turn, Turns
 from jobs.record import Announcement, Job, Move
+from jobs.redis_search import RedisSearch, tags_of
+from jobs.search import Overview, Page, Query
 from jobs.states import IN_HAND, TERMINAL, JobState
 
 logger = logging.getLogger(__name__)
+
+#: Scripts that begin with what `unlist.lua` defines.
+_UNLISTING = ("accept", "claim")
+#: Events of a stream in one round trip.
+_EVENTS = 2000
+#: The event of a job's end lies in the stream no later than so many milliseconds after it.
+_SLACK = 5_000
 
 #: The keys of a claim, as its script wants them.
 _CLAIMED = ("due", "gate", "bundles", "index", "done", "counts", "queue")
@@ -69,8 +78,11 @@ class RedisLedger:
         self._events_kept = events_kept
         self._pause_limits = pause_limits
         scripts = files("jobs") / "lua"
+        unlist = (scripts / "unlist.lua").read_text()
         self._script: dict[str, Any] = {
-            name: self._redis.register_script((scripts / f"{name}.lua").read_text())
+            name: self._redis.register_script(
+                (unlist if name in _UNLISTING else "") + (scripts / f"{name}.lua").read_text()
+            )
             for name in (
                 "accept",
                 "move",
@@ -83,8 +95,10 @@ class RedisLedger:
                 "close",
                 "learn",
                 "forget",
+                "index",
             )
         }
+        self._search = RedisSearch(self._redis, self._script["index"], self._key, self._records)
 
     def now(self) -> float:
         """The time by the ledger's clock, in seconds since the epoch."""
@@ -95,6 +109,10 @@ class RedisLedger:
 
     def _key(self, provider: str, *parts: str) -> str:
         return f"{self._prefix}{{{provider}}}:{':'.join(parts)}"
+
+    def stream(self, provider: str) -> str:
+        """The key of a provider's events, for whoever follows them."""
+        return self._key(provider, "events")
 
     def _owner(self, job_id: str) -> str:
         return f"{self._prefix}owner:{job_id}"
@@ -163,6 +181,7 @@ class RedisLedger:
                 self._events_kept,
                 announcement.value if announcement else "",
                 announcement.ttl if announcement else 0,
+                tags_of(job),
                 *fields,
             ],
             client=pipe,
@@ -186,18 +205,19 @@ class RedisLedger:
             JobNotFound: no job has this id.
         """
         provider = self.provider_of(job_id)
-        found = list(self._read(provider, [job_id]))
+        found = list(self._records([(provider, job_id)]))
         if not found:
             raise JobNotFound(f"no job {job_id!r} in the ledger: past its retention")
         return found[0]
 
-    def _read(self, provider: str, ids: Sequence[str]) -> Iterator[Job]:
+    def _records(self, wanted: Sequence[tuple[str, str]]) -> Iterator[Job]:
+        """The jobs with these providers and ids, in this order; without those that are gone."""
         pipe = self._redis.pipeline(transaction=False)
-        for job_id in ids:
+        for provider, job_id in wanted:
             pipe.hgetall(self._key(provider, "job", job_id))
             pipe.zscore(self._key(provider, "due"), job_id)
         answers = pipe.execute()
-        for job_id, fields, due in zip(ids, answers[::2], answers[1::2], strict=True):
+        for (_, job_id), fields, due in zip(wanted, answers[::2], answers[1::2], strict=True):
             if fields:
                 yield codec.from_fields(job_id, fields, due / 1000 if due is not None else None)
 
@@ -329,7 +349,7 @@ class RedisLedger:
                 *chain.from_iterable(changed.items()),
             ]
         answer: list[int] = self._script["move"](
-            keys=[self._key(provider, part) for part in ("due", "events", "counts", "done")],
+            keys=[self._key(provider, part) for part in ("due", "events", "counts", "done", "index")],
             args=[self._now(), self._retention, self._events_kept, self._key(provider, "job", ""), *flat],
         )
         return answer
@@ -406,15 +426,20 @@ class RedisLedger:
 
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
         """The latest jobs of a provider, newest first."""
-        found: list[Job] = []
-        start = 0
-        while len(found) < limit:
-            ids = self._redis.zrevrange(self._key(provider, "index"), start, start + 499)
-            if not ids:
-                break
-            found += [job for job in self._read(provider, ids) if state is None or job.state == state]
-            start += len(ids)
-        return found[:limit]
+        states = frozenset() if state is None else frozenset({state})
+        return list(self.find(Query((provider,), states=states, limit=limit)).jobs)
+
+    def find(self, query: Query) -> Page:
+        """The jobs that are wanted, newest first, without reading the others."""
+        return self._search.find(query)
+
+    def overview(self, providers: Sequence[str]) -> list[Overview]:
+        """Where the jobs of providers stand, in one round trip."""
+        return self._search.overview(providers, self._now())
+
+    def reindex(self, provider: str) -> int:
+        """Put what `find` searches in order, whatever an older version left behind. Returns how many jobs there are."""
+        return self._search.reindex(provider)
 
     def counts(self, provider: str) -> dict[JobState, int]:
         """How many jobs are in each state; of finished ones, how many ever got there."""
@@ -423,8 +448,24 @@ class RedisLedger:
 
     def events(self, provider: str, job_id: str | None = None) -> list[Event]:
         """The events still kept, oldest first."""
-        entries = self._redis.xrange(self._key(provider, "events"))
-        return [codec.to_event(fields) for _, fields in entries if job_id is None or fields["job"] == job_id]
+        if job_id is None:
+            return self._history(provider, None, "+")
+        state, updated = self._redis.hmget(self._key(provider, "job", job_id), "state", "updated")
+        # Nothing came after its end, unless another clock than the server's was used.
+        ended = self._history(provider, job_id, str(int(updated) + _SLACK)) if state in TERMINAL else []
+        return ended or self._history(provider, job_id, "+")
+
+    def _history(self, provider: str, job_id: str | None, last: str) -> list[Event]:
+        """Events up to a place in the stream, from the end and in pieces: that of a job is over where it began."""
+        found: list[Event] = []
+        while entries := self._redis.xrevrange(self._key(provider, "events"), max=last, count=_EVENTS):
+            for _, fields in entries:
+                if job_id is None or fields["job"] == job_id:
+                    found.append(codec.to_event(fields))
+                    if job_id is not None and not fields["from"]:
+                        return found[::-1]
+            last = f"({entries[-1][0]}"
+        return found[::-1]
 
     def recall(self, provider: str, name: str) -> str | None:
         """A note that the workers of one provider share (a session, say)."""

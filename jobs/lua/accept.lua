@@ -1,6 +1,8 @@
 -- Record a new job, once.
 -- KEYS: job, due, index, events, counts, done, announcement
--- ARGV: id, digest, state, created, due ('' if finished), retention, event, events kept, announcement, its ttl, field, value …
+-- ARGV: id, digest, state, created, due ('' if finished), retention, event, events kept, announcement, its ttl,
+--       tags (a JSON list; '' for none), field, value …
+-- Behind unlist.lua.
 -- Returns 'created', 'same' (this request is already a job) or 'conflict' (the id belongs to another request).
 local held = redis.call('HGET', KEYS[1], 'digest')
 if held then
@@ -8,13 +10,19 @@ if held then
   return 'conflict'
 end
 local fields = {'digest', ARGV[2], 'state', ARGV[3], 'seq', '1', 'floor', '1', 'lease', '0'}
-for i = 11, #ARGV do fields[#fields + 1] = ARGV[i] end
+for i = 12, #ARGV do fields[#fields + 1] = ARGV[i] end
 redis.call('HSET', KEYS[1], unpack(fields))
+if redis.call('ZSCORE', KEYS[6], ARGV[1]) then unlist(KEYS[3], ARGV[1]) end -- of a forgotten job with the same id
 redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1])
+redis.call('ZADD', KEYS[3] .. ':state:' .. ARGV[3], ARGV[4], ARGV[1])
+if ARGV[11] ~= '' then
+  for _, tag in ipairs(cjson.decode(ARGV[11])) do redis.call('ZADD', KEYS[3] .. ':tag:' .. tag, ARGV[4], ARGV[1]) end
+  redis.call('HSET', KEYS[3] .. ':tagged', ARGV[1], ARGV[11])
+end
 redis.call('HINCRBY', KEYS[5], ARGV[3], 1)
 if ARGV[5] ~= '' then
   redis.call('ZADD', KEYS[2], ARGV[5], ARGV[1])
-  redis.call('ZREM', KEYS[6], ARGV[1]) -- of a forgotten job with the same id
+  redis.call('ZREM', KEYS[6], ARGV[1])
 else
   redis.call('ZADD', KEYS[6], ARGV[4] + ARGV[6], ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[6])

@@ -4,6 +4,7 @@
 -- is over, nothing else is taken. A job that calls nobody is no probe.
 -- The rate is kept by the requests themselves (slots.lua). Here it only keeps the hands from filling with jobs that wait
 -- for their turn: a tenth more than the rate is taken, and nothing while a fifth of a second's worth is waiting.
+-- Behind unlist.lua.
 -- KEYS: due, gate, bundles, index, done, counts, queue
 -- ARGV: now, lease, bundle id, bundle size, bundles outstanding, requests per second (0: no limit),
 --       requests in flight (0: no limit), prefix of job keys
@@ -15,6 +16,7 @@ local rate, in_flight = tonumber(ARGV[6]), tonumber(ARGV[7])
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, math.max(20, size))) do
   redis.call('ZREM', KEYS[5], id)
   redis.call('ZREM', KEYS[4], id)
+  unlist(KEYS[4], id)
 end
 
 local gate = redis.call('HMGET', KEYS[2], 'paused_until', 'tokens', 'tokens_at', 'failures', 'probe')

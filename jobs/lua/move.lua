@@ -1,5 +1,5 @@
 -- Write moves of one provider: of each move record, wake-up time, event and announcement change together or not at all.
--- KEYS: due, events, counts, done
+-- KEYS: due, events, counts, done, index
 -- ARGV: now, retention, events kept, prefix of job keys, then for each move: how many arguments follow, then
 --       id, expected state, expected seq, new state, due ('' if finished), lease, event ('' if no news), key of the
 --       announcement ('' if none), announcement, its ttl, number of fields to drop, field …, then field, value …
@@ -31,6 +31,8 @@ while first <= #ARGV do
     if from ~= to then
       redis.call('HINCRBY', KEYS[3], from, -1)
       redis.call('HINCRBY', KEYS[3], to, 1)
+      redis.call('ZREM', KEYS[5] .. ':state:' .. from, id)
+      redis.call('ZADD', KEYS[5] .. ':state:' .. to, redis.call('ZSCORE', KEYS[5], id) or now, id)
     end
     if event ~= '' then
       redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*',

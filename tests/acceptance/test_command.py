@@ -66,6 +66,10 @@ def test_submit_wait_status_list_and_watch(house: House, tmp_path: Path) -> None
     assert json.loads(status.stdout)["error"]["kind"] == "provider_failed"
     listed = _settle(house, "list", "--state", "failed")
     assert [line.split("\t")[0] for line in listed.stdout.splitlines()] == ["c-2"]
+    tagged = _settle(house, "list", "--tag", "shop=7", "--state", "finished", "--text", "c-", "--since", "1h", "--json")
+    assert [json.loads(line)["job_id"] for line in tagged.stdout.splitlines()] == ["c-1"]
+    wrong = _settle(house, "list", "--since", "soon")
+    assert (wrong.returncode, "since: 'soon' is neither" in wrong.stderr) == (2, True)
     watched = _settle(house, "watch", "c-1", "c-2")
     assert watched.returncode == 0
     assert len(watched.stdout.splitlines()) == 2

@@ -14,6 +14,9 @@ import redis
 from config import checks
 from config.checks import Level
 from config.embedded import EmbeddedRedis
+from jobs.record import Job
+from jobs.redis_ledger import RedisLedger
+from jobs.states import JobState
 
 
 @pytest.fixture
@@ -76,6 +79,20 @@ def _doctor(own: EmbeddedRedis, *arguments: str) -> subprocess.CompletedProcess[
         timeout=30,
         check=False,
     )
+
+
+def test_the_index_of_jobs_is_put_in_order(own: EmbeddedRedis, client: redis.Redis) -> None:
+    """A job that a worker of an older version moved is found by its state again."""
+    ledger = RedisLedger(client)
+    now = ledger.now()
+    for job_id in ("a", "b"):
+        ledger.accept(Job(job_id, "myipr", "myipr.certify", JobState.POLLING, now, now + 60, due_at=now))
+    client.hset("settle:{myipr}:job:a", "state", "fetching")  # and in no list
+    assert ledger.jobs("myipr", JobState.FETCHING) == []
+    done = _doctor(own, "--reindex")
+    assert done.returncode == 0, done.stderr
+    assert "2 jobs are in the lists of their states and tags" in done.stdout
+    assert [job.id for job in ledger.jobs("myipr", JobState.FETCHING)] == ["a"]
 
 
 def test_the_command_says_it_to_people_and_scripts(own: EmbeddedRedis, client: redis.Redis) -> None:

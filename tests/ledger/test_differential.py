@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from jobs.memory_ledger import MemoryLedger
 from jobs.pacing import Turn
 from jobs.record import Failure, Job
 from jobs.redis_ledger import RedisLedger
+from jobs.search import Query
 from jobs.states import MOVES, TERMINAL, JobState
 
 PROVIDERS = ("alpha", "beta")
@@ -89,6 +91,7 @@ class Twins(RuleBasedStateMachine):
             deadline_at=now + 3600,
             digest=digest,
             due_at=None if state in TERMINAL else now + delay,
+            tags={"shop": digest, "half": str(ord(job_id) % 2)},
         )
         self.both(lambda ledger: ledger.accept(job))
 
@@ -208,8 +211,27 @@ class Twins(RuleBasedStateMachine):
             self.both(lambda ledger: ledger.enter(provider, "posts", member, at, keep))
         self.both(lambda ledger: list(ledger.entered(provider, "posts", 1.0, 2.5).items()))
 
+    @rule(
+        providers=st.sampled_from([PROVIDERS, PROVIDERS[:1]]),
+        states=st.frozensets(st.sampled_from(JobState), max_size=3),
+        tags=st.fixed_dictionaries({}, optional={"shop": st.sampled_from("12"), "half": st.sampled_from("01")}),
+        text=st.sampled_from(["", "", "c"]),
+        limit=st.integers(0, 3),
+    )
+    def search(
+        self, providers: tuple[str, ...], states: frozenset[JobState], tags: dict[str, str], text: str, limit: int
+    ) -> None:
+        """Page by page, to the end."""
+        query = Query(providers, states, tags, text, limit=limit)
+        while True:
+            page = self.both(lambda ledger, query=query: ledger.find(query))
+            if page.next is None:
+                break
+            query = replace(query, after=page.next)
+
     @invariant()
     def both_hold_the_same(self) -> None:
+        self.both(lambda ledger: ledger.overview(PROVIDERS))
         for provider in PROVIDERS:
             self.both(lambda ledger, provider=provider: ledger.jobs(provider))
             self.both(lambda ledger, provider=provider: ledger.counts(provider))

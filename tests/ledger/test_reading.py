@@ -99,6 +99,25 @@ def test_events_of_one_job(ledger: Ledger, begun: Callable[..., Job], clock: Man
     assert ledger.events("alpha", "nobody") == []
 
 
+def test_the_history_of_a_job_among_many_events(ledger: Ledger, begun: Callable[..., Job], clock: ManualClock) -> None:
+    """However many came before, between and after its own."""
+    first, mine = begun("first"), begun("mine")
+
+    def noise(job: Job) -> Job:
+        for number in range(1500):
+            (after,) = ledger.write([job.stay(now=clock.now(), due_at=clock.now(), message=str(number))])
+            assert after is not None
+            job = after
+        return job
+
+    first = noise(first)
+    ledger.write([mine.to(JobState.CANCELLED, now=clock.now())])
+    noise(first)
+    assert [event.target for event in ledger.events("alpha", "mine")] == [JobState.ACCEPTED, JobState.CANCELLED]
+    assert len(ledger.events("alpha", "first")) == 3001
+    assert len(ledger.events("alpha")) == 3003
+
+
 def test_a_note_is_left_once(ledger: Ledger) -> None:
     """Workers that race for a session end up with the same one."""
     assert ledger.recall("alpha", "session") is None

@@ -8,19 +8,12 @@ from typing import Any
 
 import click
 
-from jobs.errors import InvalidJob
 from jobs.measure import measure_local
 from jobs.record import check_job_id
 from workflows.command.submit import send
+from workflows.listing import tags_of
 
 _WORKFLOW = "myipr.certify"
-
-
-def _tags(pairs: tuple[str, ...]) -> dict[str, str]:
-    parts = [pair.partition("=") for pair in pairs]
-    if not all(equals for _, equals, _ in parts):
-        raise InvalidJob("tag: give it as NAME=VALUE")
-    return {name: value for name, _, value in parts}
 
 
 @click.command()
@@ -55,7 +48,7 @@ def certify(
 
     app.loader.import_default_modules()
     job_id = check_job_id(job_id or str(uuid.uuid4()))
-    options: dict[str, Any] = {"tags": _tags(tags), "deadline": deadline, "category": category}
+    options: dict[str, Any] = {"tags": tags_of(tags), "deadline": deadline, "category": category}
     options |= {"category_id": category_id, "name": name}
     given = {key: value for key, value in options.items() if value not in (None, {})}
     request = WORKFLOWS[_WORKFLOW].request

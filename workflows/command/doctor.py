@@ -60,18 +60,29 @@ def ask(name: str) -> list[Finding]:
     ]
 
 
+def reindex() -> Finding:
+    """Put every job into the lists of its state and its tags."""
+    run = Runtime(settings(), retries=0)
+    jobs = sum(run.ledger.reindex(name) for name in run.settings.providers())
+    return Finding(Level.FINE, f"{jobs} jobs are in the lists of their states and tags", "")
+
+
 _COLOURS = {Level.REFUSED: "red", Level.WARNING: "yellow", Level.FINE: "green"}
 
 
 @click.command()
 @click.option("--provider", "providers", multiple=True, metavar="NAME", help="Ask this API, too; may be given again.")
+@click.option("--reindex", "again", is_flag=True, help="Put in order what jobs are searched by.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def doctor(providers: tuple[str, ...], as_json: bool) -> None:
+def doctor(providers: tuple[str, ...], again: bool, as_json: bool) -> None:
     """Look at the set-up; exit 5 if something would lose jobs, or cannot work at all.
 
     With --provider, the calls of that API that change nothing are made, and compared with what Settle assumes.
+    With --reindex, jobs that workers of an older version moved are found again by their state.
     """
     findings = examine()
+    if again and all(finding.level is not Level.REFUSED for finding in findings):
+        findings.append(reindex())
     for name in providers:
         findings += ask(name)
     for finding in findings:

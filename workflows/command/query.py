@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from config.runtime import runtime
-from jobs.errors import InvalidJob
 from jobs.states import JobState
 from workflows.command import show
+from workflows.listing import GROUPS, query
 
 
 @click.command()
@@ -20,19 +20,20 @@ def status(job_id: str, as_json: bool) -> None:
 
 @click.command(name="list")
 @click.option("--provider", help="Of this provider only.")
-@click.option("--state", type=click.Choice([state.value for state in JobState]), help="In this state only.")
+@click.option("--state", type=click.Choice([*(state.value for state in JobState), *GROUPS]), help="In this state only.")
+@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="With this tag; may be given again.")
+@click.option("--text", default="", help="With this in the id.")
+@click.option("--since", default="", metavar="AGE|TIME", help="Created since: 30m, 2h, 7d ago, or a time.")
 @click.option("--limit", default=50, show_default=True, help="At most so many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def list_jobs(provider: str | None, state: str | None, limit: int, as_json: bool) -> None:
+def list_jobs(
+    provider: str | None, state: str | None, tags: tuple[str, ...], text: str, since: str, limit: int, as_json: bool
+) -> None:
     """List the latest jobs, newest first."""
     run = runtime()
-    known = list(run.settings.providers())
-    if provider is not None and provider not in known:
-        raise InvalidJob(f"provider: {provider!r} is not one of {', '.join(known)}")
-    wanted = JobState(state) if state else None
-    jobs = [job for name in ([provider] if provider else known) for job in run.ledger.jobs(name, wanted, limit)]
-    jobs.sort(key=lambda job: job.created_at, reverse=True)
-    show.many(jobs[:limit], as_json=as_json)
+    providers, states = [provider] if provider else [], [state] if state else []
+    wanted = query(run, providers=providers, states=states, tags=tags, text=text, since=since, limit=limit)
+    show.many(run.ledger.find(wanted).jobs, as_json=as_json)
 
 
 COMMANDS = {"status": status, "list": list_jobs}

@@ -12,12 +12,11 @@ from celery import Celery
 
 from config.runtime import runtime
 from config.settings import callers_trace
-from jobs.errors import InvalidJob, JobConflict
-from jobs.ledger import Acceptance
-from jobs.record import check_job_id
+from jobs.errors import InvalidJob
 from workflows.command import OF_STATE, Exit, show
 from workflows.command.bulk import bulk_options, run_bulk, wanted
 from workflows.command.follow import wait_for
+from workflows.listing import tags_of
 
 
 def _body(source: IO[str]) -> dict[str, Any]:
@@ -28,16 +27,6 @@ def _body(source: IO[str]) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidJob("input: give one JSON object with the workflow's keyword arguments")
     return body
-
-
-def _tags(pairs: tuple[str, ...]) -> dict[str, str]:
-    tags = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise InvalidJob(f"tag: {pair!r} is not NAME=VALUE")
-        tags[name] = value
-    return tags
 
 
 @click.command()
@@ -67,24 +56,20 @@ def submit(
     """
     # Late: the application reads its settings, and `settle --help` needs none.
     from config.celery_app import app
-    from tasks.intake import validate
     from tasks.ways import WORKFLOWS
+    from workflows.acts import workflow_known
 
     app.loader.import_default_modules()
-    name = workflow.removeprefix("settle.")
-    if name not in WORKFLOWS:
-        raise InvalidJob(f"workflow: {name!r} is not one of {', '.join(sorted(WORKFLOWS))}")
+    name = workflow_known(workflow)
     bulk = wanted(source.name, job_id, many)
-    options: dict[str, Any] = {"tags": _tags(tags)} if tags else {}
+    options: dict[str, Any] = {"tags": tags_of(tags)} if tags else {}
     if deadline is not None:
         options["deadline"] = deadline
     if bulk is not None:
         model = WORKFLOWS[name].request
         sys.exit(run_bulk(runtime(), app, name, model, bulk, options, wait=wait, as_json=as_json))
     body = _body(source)
-    validate(WORKFLOWS[name].request, (), {**body, **options})
-    job_id = check_job_id(job_id or str(uuid.uuid4()))
-    send(app, name, job_id, {**body, **options}, "the same input", wait=wait, as_json=as_json)
+    send(app, name, job_id or str(uuid.uuid4()), {**body, **options}, "the same input", wait=wait, as_json=as_json)
 
 
 def send(
@@ -104,16 +89,11 @@ def send(
     Raises:
         JobConflict: the id belongs to another request.
     """
-    from tasks.announce import Announcer
-    from tasks.intake import new_job, record
-    from tasks.ways import WORKFLOWS
+    from workflows import acts
 
-    run = runtime()
-    job = new_job(run, job_id, name, WORKFLOWS[name].request, (), body, here=False, trace=callers_trace())
-    if record(run, Announcer(app, "settle@command"), job, task=f"settle.{name}") is Acceptance.CONFLICT:
-        raise JobConflict(f"id: {job_id} belongs to another request; use a new id, or {same}")
-    held = wait_for([job_id], None)[0] if wait else run.ledger.get(job_id)
-    job = held or job
+    trace = callers_trace()
+    job, _ = acts.send(runtime(), app, name, job_id, body, sender="settle@command", same=same, trace=trace)
+    job = (wait_for([job_id], None)[0] if wait else None) or job
     show.one(job, as_json=as_json)
     sys.exit(OF_STATE.get(job.state, Exit.DONE))
 

@@ -1,0 +1,208 @@
+"""Finding jobs in Redis without reading all of them: sorted sets by creation, for each state and for each tag.
+
+Beside `index` (all jobs of a provider) there is one set per state, `index:state:<state>`, and one per tag,
+`index:tag:<name>=<value>`, all with the time of creation as score. The scripts keep them (`accept.lua`, `move.lua`,
+`claim.lua`). What was written by a version without them is put in order by `reindex`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from jobs import codec
+from jobs.record import Job
+from jobs.search import Overview, Page, Place, Query, gate_of, tag_text
+from jobs.states import UNFINISHED, JobState
+
+#: Ids in the first round trip, and in any later one at most.
+_FIRST, _MOST = 200, 4000
+#: Records that are put in order in one go.
+_REINDEXED = 500
+#: Whether the index is whole is looked at so often, seconds.
+_LOOKED_AT = 60.0
+
+Key = Callable[..., str]
+
+
+class _Found(NamedTuple):
+    """A job that should be what is wanted, before its record is read."""
+
+    place: Place
+    provider: str
+    state: JobState | None  #: in whose set it was found
+
+
+def tags_of(job: Job) -> str:
+    """The tags of a job as the scripts take them; empty if it has none."""
+    return codec.dump([tag_text(name, value) for name, value in job.tags.items()]) if job.tags else ""
+
+
+class RedisSearch:
+    """Finds jobs.
+
+    Args:
+        redis: a client with `decode_responses=True`.
+        script: puts jobs into the sets of their states and tags (`jobs/lua/index.lua`).
+        key: gives the name of a provider's key.
+        read: reads the records of a provider's jobs; those that are gone are left out.
+    """
+
+    def __init__(
+        self, redis: Any, script: Any, key: Key, read: Callable[[Sequence[tuple[str, str]]], Iterable[Job]]
+    ) -> None:
+        self._redis, self._script, self._key, self._read = redis, script, key, read
+        self._looked_at: dict[str, float] = {}
+
+    def find(self, query: Query) -> Page:
+        """The jobs that are wanted, newest first."""
+        if query.limit <= 0:
+            return Page(())
+        for provider in query.providers:
+            self._mend(provider)
+        states: list[JobState | None] = [*query.states] or [None]
+        sources = [self._candidates(query, provider, state) for provider in query.providers for state in states]
+        candidates = heapq.merge(*sources, key=lambda found: found.place, reverse=True)
+        jobs: list[tuple[Place, Job]] = []
+        while len(jobs) <= query.limit and (some := list(islice(candidates, query.limit + 1 - len(jobs)))):
+            by_id = {job.id: job for job in self._read([(found.provider, found.place.id) for found in some])}
+            wrong: dict[str, list[str]] = {}
+            for found in some:
+                if (job := by_id.get(found.place.id)) is None:
+                    continue  # past its retention
+                if found.state not in (None, job.state):
+                    wrong.setdefault(found.provider, []).append(job.id)
+                if query.fits(job) and not (jobs and jobs[-1][0] == found.place):
+                    jobs.append((found.place, job))
+            for provider, ids in wrong.items():
+                self._put(provider, ids)
+        last = jobs[query.limit - 1][0] if len(jobs) > query.limit else None
+        return Page(tuple(job for _, job in jobs[: query.limit]), last)
+
+    def _candidates(self, query: Query, provider: str, state: JobState | None) -> Iterator[_Found]:
+        """What the sets say, newest first: all that is in each of them, walking along the smallest."""
+        index = self._key(provider, "index")
+        keys = [f"{index}:tag:{tag_text(name, value)}" for name, value in query.tags.items()]
+        if state is not None or not keys:
+            keys.append(f"{index}:state:{state.value}" if state is not None else index)
+        pipe = self._redis.pipeline(transaction=False)
+        for key in keys:
+            pipe.zcard(key)
+        along, *others = [key for _, key in sorted(zip(pipe.execute(), keys, strict=True))]
+        start, size, last = self._start(query, along), min(_FIRST, 2 * query.limit), query.after
+        since = codec.millis(query.since) if query.since is not None else 0
+        until = codec.millis(query.until) if query.until is not None else None
+        while True:
+            held = self._redis.zrevrange(along, start, start + size - 1, withscores=True)
+            places = [Place(int(score), job_id) for job_id, score in held if query.text in job_id]
+            places = [place for place in places if place.created >= since and (until is None or place.created < until)]
+            # Others come and go meanwhile, so that a place may be seen twice.
+            chosen = [place for place in places if last is None or place < last]
+            for place in self._in_all(others, chosen):
+                yield _Found(place, provider, state)
+                last = place
+            if len(held) < size or int(held[-1][1]) < since:
+                return
+            start, size = start + size, min(2 * size, _MOST)
+
+    def _start(self, query: Query, along: str) -> int:
+        """How many members of a set come before all that are wanted."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zcount(along, codec.millis(query.until), "+inf") if query.until is not None else pipe.echo("0")
+        if query.after is not None:
+            pipe.zrevrank(along, query.after.id)
+            pipe.zcount(along, f"({query.after.created}", "+inf")
+        answers = pipe.execute()
+        if query.after is None:
+            return int(answers[0])
+        return max(int(answers[0]), int(answers[2]) if answers[1] is None else int(answers[1]) + 1)
+
+    def _in_all(self, keys: Sequence[str], places: list[Place]) -> list[Place]:
+        for key in keys:
+            if not places:
+                break
+            scores = self._redis.zmscore(key, [place.id for place in places])
+            places = [place for place, score in zip(places, scores, strict=True) if score is not None]
+        return places
+
+    def overview(self, providers: Sequence[str], now: int) -> list[Overview]:
+        """Where the jobs of providers stand, in one round trip.
+
+        Args:
+            providers: their names.
+            now: the time, in milliseconds.
+        """
+        states = sorted(UNFINISHED)
+        pipe = self._redis.pipeline(transaction=False)
+        for provider in providers:
+            self._mend(provider)
+            index = self._key(provider, "index")
+            pipe.hgetall(self._key(provider, "counts"))
+            pipe.hmget(self._key(provider, "gate"), "paused_until", "failures")
+            pipe.zrange(self._key(provider, "due"), 0, 0, withscores=True)
+            pipe.zrevrange(index, 0, 0, withscores=True)
+            for state in states:
+                pipe.zrange(f"{index}:state:{state.value}", 0, 0, withscores=True)
+        answers = pipe.execute()
+        each = 4 + len(states)
+        found = []
+        for number, provider in enumerate(providers):
+            counts, (paused, failures), due, latest, *oldest = answers[number * each : (number + 1) * each]
+            created = [ends[0][1] for ends in oldest if ends]
+            gate = gate_of(now, int(paused or 0), int(failures or 0))
+            found.append(
+                Overview(
+                    provider,
+                    counts={JobState(state): int(count) for state, count in counts.items() if int(count)},
+                    oldest=min(created) / 1000 if created else None,
+                    latest=latest[0][1] / 1000 if latest else None,
+                    lateness=max(now - due[0][1], 0) / 1000 if due else 0.0,
+                    gate=gate,
+                    paused_until=int(paused) / 1000 if gate == "closed" else 0.0,
+                )
+            )
+        return found
+
+    def reindex(self, provider: str) -> int:
+        """Put every job of a provider into the sets of its state and its tags. Returns how many there are."""
+        total = 0
+        cursor = 0
+        while True:
+            cursor, some = self._redis.zscan(self._key(provider, "index"), cursor, count=_REINDEXED)
+            self._put(provider, [job_id for job_id, _ in some])
+            total += len(some)
+            if not cursor:
+                return total
+
+    def _put(self, provider: str, ids: Sequence[str]) -> None:
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id in ids:
+            pipe.hget(self._key(provider, "job", job_id), "doc")
+        flat = []
+        for job_id, doc in zip(ids, pipe.execute(), strict=True):
+            tags = json.loads(doc)["tags"] if doc else {}
+            flat += [job_id, codec.dump([tag_text(name, value) for name, value in tags.items()]) if tags else ""]
+        if flat:
+            self._script(
+                keys=[self._key(provider, "index")],
+                args=[self._key(provider, "job", ""), " ".join(state.value for state in JobState), *flat],
+            )
+
+    def _mend(self, provider: str) -> None:
+        """Put the index in order if jobs are missing in it, as those that an older version accepted are."""
+        now = time.monotonic()
+        if now < self._looked_at.get(provider, 0.0):
+            return
+        self._looked_at[provider] = now + _LOOKED_AT
+        index = self._key(provider, "index")
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zcard(index)
+        for state in JobState:
+            pipe.zcard(f"{index}:state:{state.value}")
+        total, *each = pipe.execute()
+        if sum(each) != total:
+            self.reindex(provider)

@@ -18,7 +18,7 @@ from simulator import samples
 
 from .conftest import PYTHON, House, until
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.every_broker]
 
 SEED = "5b8df35d-391c-49d1-9a86-991e2601f3e5"
 CLIENT = Path(__file__).with_name("client.py")
@@ -26,7 +26,7 @@ CLIENT = Path(__file__).with_name("client.py")
 
 def _run_client(house: House, jobs: dict[str, list[Any]], cwd: Path) -> dict[str, Any]:
     done = subprocess.run(
-        [PYTHON, "-I", str(CLIENT), house.server.url],
+        [PYTHON, "-I", str(CLIENT), house.servers.broker, house.servers.url, json.dumps(house.servers.options)],
         input=json.dumps(jobs), capture_output=True, text=True, timeout=60, cwd=cwd, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from kombu import Queue
 
 import tasks
 import workflows
-from config import kombu_guard, servers
+from config import kombu_guard, sentinel_guard, servers
 from config import runtime as shared
 from config.logs import configure
 from config.settings import settings
@@ -104,6 +104,7 @@ def make_app() -> Celery:
 
 
 kombu_guard.install()
+sentinel_guard.install()
 app = make_app()
 
 

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from redis import Redis
 from redis.sentinel import Sentinel
 
+from config import sentinel_guard
 from jobs.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def client(own: CoreSettings, url: str, **options: Any) -> Redis:
     if not sentinels(url):
         one: Redis = Redis.from_url(url, **options)
         return one
+    sentinel_guard.install()
     parts = [urlsplit(part) for part in url.split(";")]
     timeouts = {name: value for name, value in options.items() if name.startswith("socket_")}
     hosts = [(part.hostname or "127.0.0.1", part.port or _SENTINEL_PORT) for part in parts]

@@ -86,7 +86,7 @@ def _environment(own: Servers, sim: simulator.Running, state_dir: Path) -> dict[
 
 
 def _house(tmp: Path, own: Servers, exits: ExitStack) -> House:
-    sim = exits.enter_context(simulator.running(speed=60, seed=11))
+    sim = exits.enter_context(simulator.running(speed=own.speed, seed=11))
     client = own.celery()
     exits.callback(client.close)
     connection = exits.enter_context(own.client())

@@ -27,9 +27,19 @@ PRIMARY = "ledger"
 
 PASSWORD = "a-password-of-the-tests"
 
+#: What a job may lose when a connection breaks, and calls that are shorter still.
+SHORT_LEASE = {"SETTLE_LEASE": "3", "SETTLE_COMMONSDB__STAMP_WITHIN": "0.9"} | {
+    f"SETTLE_{provider}__{field}": "1"
+    for provider in ("COMMONSDB", "MYIPR", "UNIQUE_TOKENS", "LETTRLABS")
+    for field in ("CONNECT_TIMEOUT", "READ_TIMEOUT")
+}
+
 
 class Servers:
     """One Redis: broker, result store and ledger."""
+
+    #: How fast the simulated APIs run.
+    speed = 60.0
 
     def __init__(self, folder: Path) -> None:
         self.redis = EmbeddedRedis(folder)
@@ -121,6 +131,9 @@ class _Server:
 class Sentinels(Servers):
     """A primary with one replica, and three Sentinels that agree about who is the primary."""
 
+    #: A fail-over takes a second or two: jobs must last longer, or it would not be in their middle.
+    speed = 15.0
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._exits = ExitStack()
@@ -131,9 +144,15 @@ class Sentinels(Servers):
         return server
 
     def __enter__(self) -> Self:
-        both = f"requirepass {PASSWORD}\nmasterauth {PASSWORD}\nappendonly yes\nrepl-diskless-sync-delay 0\n"
+        both = (
+            f"requirepass {PASSWORD}\nmasterauth {PASSWORD}\nappendonly yes\nrepl-diskless-sync-delay 0\n"
+            "min-replicas-to-write 1\n"
+        )
         first = self._started("one", both)
         self._started("two", f"{both}replicaof 127.0.0.1 {first.port}\n")
+        # Sentinels look for replicas when they start, and then every ten seconds.
+        with redis.Redis(port=first.port, password=PASSWORD) as primary:
+            self._until(lambda: _behind(primary) == 0, "the replica")
         watch = (
             f"sentinel monitor {PRIMARY} 127.0.0.1 {first.port} 2\nsentinel auth-pass {PRIMARY} {PASSWORD}\n"
             f"sentinel down-after-milliseconds {PRIMARY} 2000\nsentinel failover-timeout {PRIMARY} 10000\n"
@@ -177,6 +196,7 @@ class Sentinels(Servers):
             "SETTLE_REDIS_URL": address,
             "SETTLE_REDIS_PASSWORD": PASSWORD,
             "SETTLE_SENTINEL__MASTER": PRIMARY,
+            **SHORT_LEASE,
         }
 
     def client(self) -> redis.Redis:
@@ -187,12 +207,9 @@ class Sentinels(Servers):
     def disturb(self) -> None:
         """Fail over in good order: nothing is written until the replica has everything, then it takes over."""
         before = self._known.discover_master(PRIMARY)
-        with redis.Redis(port=before[1], password=PASSWORD) as old:
-            old.client_pause(3000, all=False)
-            written = old.info("replication")["master_repl_offset"]
-            self._until(lambda: _replayed(old) >= written, "the replica to have everything")
-            self._known.sentinels[0].execute_command("SENTINEL FAILOVER", PRIMARY)
-            self._until(lambda: self._known.discover_master(PRIMARY) != before, "the fail-over")
+        self._until(self._agreed, "Sentinels that know the replica")
+        self._known.sentinels[0].execute_command("SENTINEL FAILOVER", PRIMARY, "COORDINATED")
+        self._until(lambda: self._known.discover_master(PRIMARY) != before, "the fail-over")
 
     @staticmethod
     def _until(condition: Callable[[], Any], what: str, patience: float = 20.0) -> None:
@@ -201,15 +218,16 @@ class Sentinels(Servers):
             try:
                 if condition():
                     return
-            except redis.RedisError:  # not there yet
+            except (redis.RedisError, KeyError):  # not there yet
                 pass
             time.sleep(0.02)
         raise AssertionError(f"not in {patience:g} s: {what}")
 
 
-def _replayed(primary: redis.Redis) -> int:
+def _behind(primary: redis.Redis) -> int:
+    """How many bytes the replica still has to read."""
     told: Any = primary.info("replication")
-    return int(told["slave0"]["offset"])
+    return int(told["master_repl_offset"]) - int(told["slave0"]["offset"])
 
 
 def servers(broker: str, folder: Path, worker: str) -> Servers:

@@ -131,11 +131,14 @@ def _disturbed(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     name = "pooled" if "pooled" in request.fixturenames else "house"
     house: House = request.getfixturevalue(name)
+    house.servers.prepare()
     before, over, failed = _submitted(house), threading.Event(), []
+    begun = threading.Event()
 
     def disturb() -> None:
         while not over.wait(0.05):
             if _submitted(house) > before:
+                begun.set()
                 try:
                     house.servers.disturb()
                 except Exception as error:
@@ -147,6 +150,7 @@ def _disturbed(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     over.set()
     thread.join()
+    assert begun.is_set()
     assert not failed, failed
 
 

@@ -6,13 +6,15 @@ import json
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from simulator import samples
 
@@ -133,14 +135,24 @@ def test_the_same_id_is_one_job_and_another_body_is_refused(pooled: House, pool:
 
 @contextmanager
 def _captured(app: Celery) -> Iterator[list[dict[str, Any]]]:
-    """All task events, as Flower would see them."""
+    """All task events, as Flower would see them; like Flower, it connects again when its connection is lost."""
     events: list[dict[str, Any]] = []
-    with app.connection_for_read() as connection:
-        receiver = app.events.Receiver(connection, handlers={"*": events.append})
-        thread = threading.Thread(target=lambda: receiver.capture(limit=None, timeout=None, wakeup=True), daemon=True)
-        thread.start()
+    over = threading.Event()
+
+    def capture() -> None:
+        while not over.is_set():
+            with suppress(OSError, OperationalError, RedisError), app.connection_for_read() as connection:
+                receiver = app.events.Receiver(connection, handlers={"*": events.append})
+                for _ in receiver.itercapture(limit=None, timeout=None, wakeup=True):
+                    if over.is_set():
+                        return
+
+    thread = threading.Thread(target=capture, daemon=True)
+    thread.start()
+    try:
         yield events
-        receiver.should_stop = True
+    finally:
+        over.set()  # the next heartbeat of a worker wakes it
         thread.join(10)
 
 

@@ -31,6 +31,8 @@ def main() -> None:
         time.sleep(0.01)
     ends = {}
     for result in sent:
+        if seen[result.id][-1:] != [result.state]:
+            seen[result.id].append(result.state)
         try:
             ends[result.id] = {"got": result.get(timeout=5)}
         except Exception as error:

@@ -158,7 +158,7 @@ class Sentinels(Servers):
             self._until(lambda: _behind(primary) == 0, "the replica")
         watch = (
             f"sentinel monitor {PRIMARY} 127.0.0.1 {first.port} 2\nsentinel auth-pass {PRIMARY} {PASSWORD}\n"
-            f"sentinel down-after-milliseconds {PRIMARY} 2000\nsentinel failover-timeout {PRIMARY} 10000\n"
+            f"sentinel down-after-milliseconds {PRIMARY} 20000\nsentinel failover-timeout {PRIMARY} 10000\n"
         )
         guards = [self._started(f"sentinel-{n}", watch, "--sentinel") for n in range(3)]
         self._ports = [guard.port for guard in guards]

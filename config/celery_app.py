@@ -9,12 +9,12 @@ import pkgutil
 from importlib import import_module
 
 from celery import Celery
-from celery.signals import import_modules, setup_logging, worker_process_shutdown, worker_shutdown
+from celery.signals import heartbeat_sent, import_modules, setup_logging, worker_process_shutdown, worker_shutdown
 from kombu import Queue
 
 import tasks
 import workflows
-from config import kombu_guard, traces
+from config import kombu_guard, sentinel_guard, servers, traces
 from config import runtime as shared
 from config.logs import configure
 from config.settings import settings
@@ -37,6 +37,9 @@ def _modules() -> list[str]:
 def make_app() -> Celery:
     """The application for the settings of this process."""
     own = settings()
+    broker = own.broker()
+    on_redis = servers.redis_like(broker)
+    kind = {} if on_redis else {"x-queue-type": "quorum"}
     transport = {
         "visibility_timeout": own.visibility_timeout,
         "unacked_restore_interval": 10,
@@ -47,14 +50,15 @@ def make_app() -> Celery:
         "socket_timeout": 15,
         "socket_keepalive": True,
         "priority_steps": [0],
+        **servers.transport_options(own, broker),
     }
-    celery = Celery("settle", broker=own.broker(), backend=own.redis(), include=_modules())
+    celery = Celery("settle", broker=broker, backend=own.redis(), include=_modules())
     celery.conf.update(
         accept_content=["json"],
         task_serializer="json",
         result_serializer="json",
         # Each with a key of its own: else all share the default one, and a message to that exchange is multiplied.
-        task_queues=[Queue(name, routing_key=name) for name in QUEUES],
+        task_queues=[Queue(name, routing_key=name, queue_arguments=kind) for name in QUEUES],
         task_default_queue="celery",
         task_routes={
             "settle.submit": {"queue": "settle.submit"},
@@ -72,12 +76,17 @@ def make_app() -> Celery:
         # (UnpicklingError). It does, when the broker was away for longer than the limit. See docs/reliability.md.
         task_time_limit=own.stage_time_limit,
         task_publish_retry_policy={"max_retries": 60, "interval_start": 0.2, "interval_step": 0.5, "interval_max": 5},
-        broker_transport_options=transport if own.broker().startswith(("redis", "sentinel")) else {},
+        # What is published to RabbitMQ counts when it says so: a task of another application must not get lost.
+        broker_transport_options=transport if on_redis else {"confirm_publish": True},
+        broker_heartbeat=20,  # RabbitMQ; a cut network is noticed within two of them
         worker_consumer="config.consumer:Consumer",
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         visibility_timeout=own.visibility_timeout,
-        result_backend_transport_options={"visibility_timeout": own.visibility_timeout},
+        result_backend_transport_options={
+            "visibility_timeout": own.visibility_timeout,
+            **servers.transport_options(own, own.redis()),
+        },
         result_backend_always_retry=True,
         result_backend_max_retries=20,
         result_expires=int(own.retention),
@@ -96,6 +105,7 @@ def make_app() -> Celery:
 
 
 kombu_guard.install()
+sentinel_guard.install()
 app = make_app()
 
 
@@ -115,6 +125,13 @@ def _load_workflows(sender: Celery | None = None, **_: object) -> None:
 @setup_logging.connect
 def _set_up_logging(**_: object) -> None:
     configure(settings().log_level)
+
+
+@heartbeat_sent.connect
+def _alive(**_: object) -> None:
+    """The worker's loop runs, and its broker takes messages."""
+    if (file := settings().health_file) is not None:
+        file.touch()
 
 
 @worker_process_shutdown.connect

@@ -20,6 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from config import servers
 from config.settings import CoreSettings, settings
 from config.watching import watch
 from jobs.clock import Clock, ServerClock
@@ -99,7 +100,8 @@ class Runtime:
     @cached_property
     def redis(self) -> Redis:
         """The client of the ledger. Every script is safe to repeat: a move that was written twice is fenced."""
-        client: Redis = Redis.from_url(
+        return servers.client(
+            self.settings,
             self.settings.redis(),
             decode_responses=True,
             socket_timeout=5,
@@ -112,7 +114,6 @@ class Runtime:
                 supported_errors=(RedisConnectionError, RedisTimeoutError),
             ),
         )
-        return client
 
     @cached_property
     def clock(self) -> Clock:

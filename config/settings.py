@@ -6,15 +6,22 @@ Every variable begins with `SETTLE_`; a provider's own are nested with `__`, as 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
-from config import embedded
+from config import embedded, servers
 from jobs.errors import ConfigurationError
 from jobs.ledger import ClaimLimits
 from jobs.trace import traceparent
@@ -26,6 +33,13 @@ PREFIX = "SETTLE_"
 
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _SecretFiles(NestedSecretsSettingsSource):
+    """Files named like their variables, in either case. An empty file sets nothing."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name: text for name, text in super()._load_env_vars().items() if text}
 
 
 class BundleSettings(_Group):
@@ -73,17 +87,49 @@ def _there(module: str) -> bool:
         return False
 
 
+class SentinelSettings(_Group):
+    """For a `sentinel://` address. Environment: `SETTLE_SENTINEL__<FIELD>`."""
+
+    master: str = Field("mymaster", min_length=1, description="what the Sentinels call the primary")
+    password: SecretStr | None = Field(None, description="of the Sentinels themselves")
+
+
 class CoreSettings(BaseSettings):
     """Everything but the providers. Times in seconds."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, hide_input_in_errors=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        hide_input_in_errors=True,
+        secrets_dir_missing="error",
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment first, then the files of the secrets folder."""
+        return init_settings, env_settings, _SecretFiles(file_secret_settings)
 
     redis_url: SecretStr | None = Field(
         None, description="ledger, results, and broker unless broker_url says otherwise"
     )
+    redis_password: SecretStr | None = Field(None, description="of the user in redis_url, if it is not part of it")
+    redis_replicas: int | None = Field(
+        None,
+        ge=0,
+        description="so many replicas must have an intent before its request leaves; 1 behind Sentinel, else 0",
+    )
+    sentinel: SentinelSettings = SentinelSettings()
     broker_url: SecretStr | None = Field(None, description="another broker than Redis")
+    secrets_dir: Path | None = Field(None, description="a folder with a file per secret, named like its variable")
+    health_file: Path | None = Field(None, description="touched with each heartbeat of a worker, for health checks")
     storage_url: str | None = Field(None, description="where artifacts go; a folder in state_dir if not set")
     state_dir: Path = Field(Path(".settle"), description="of the embedded Redis, and of artifacts")
     lease: float = Field(30.0, gt=0, description="a claim holds so long; whoever dies delays its jobs by that")
@@ -145,7 +191,8 @@ class CoreSettings(BaseSettings):
             ConfigurationError: neither.
         """
         if self.redis_url is not None:
-            return self.redis_url.get_secret_value()
+            password = self.redis_password.get_secret_value() if self.redis_password is not None else None
+            return servers.complete(self.redis_url.get_secret_value(), password)
         running = embedded.running_url(self.state_dir)
         if running is None:
             raise ConfigurationError(
@@ -156,6 +203,12 @@ class CoreSettings(BaseSettings):
     def broker(self) -> str:
         """The address of the broker."""
         return self.broker_url.get_secret_value() if self.broker_url is not None else self.redis()
+
+    def replicas(self) -> int:
+        """How many replicas must have the intent of a submission before its request leaves."""
+        if self.redis_replicas is None:
+            return int(self.redis_url is not None and servers.sentinels(self.redis()))
+        return self.redis_replicas
 
     def storage(self) -> str:
         """Where artifacts go."""
@@ -191,6 +244,10 @@ def _compose() -> type[CoreSettings]:
 Settings = _compose()
 
 
+def _names(folder: str | None) -> list[str]:
+    return [found.name.upper() for found in Path(folder).iterdir()] if folder else []
+
+
 def read() -> CoreSettings:
     """The settings as the environment has them now.
 
@@ -201,8 +258,14 @@ def read() -> CoreSettings:
     for variable in os.environ:
         if variable.startswith(PREFIX) and variable.split("__")[0] not in known:
             raise ConfigurationError(f"{variable} is not a setting of Settle: check its spelling, or unset it")
+    folder = os.environ.get(f"{PREFIX}SECRETS_DIR")
     try:
-        return Settings()
+        for name in _names(folder):
+            if name.startswith(PREFIX) and name.split("__")[0] not in known:
+                raise ConfigurationError(f"{name} is not a setting of Settle: check the name of the file in {folder}")
+        return Settings(_secrets_dir=folder)
+    except (SettingsError, OSError) as error:
+        raise ConfigurationError(f"{PREFIX}SECRETS_DIR: {folder} cannot be read ({type(error).__name__})") from None
     except ValidationError as error:
         lines = []
         for entry in error.errors(include_input=False, include_url=False, include_context=False):

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The container lane, from nothing: an engine, a wheelhouse, the image, the tests. Called by `make test-containers`.
+# The container lane, from nothing: an engine, a wheelhouse, the images, the tests. Called by `make test-containers`.
 #
-#   PYTHON       has the development requirements (.venv/bin/python)
-#   DOCKER_HOST  the engine; if none answers, ENGINE_UP starts a private one, which is stopped at the end
-#   BASE_IMAGE   what the image is made from (python:3.13-slim)
-#   REDIS_IMAGE  (redis:8, or BASE_IMAGE if that has a redis-server)
-#   APP_IMAGE    what the image is called (settle:local)
+#   PYTHON          has the development requirements (.venv/bin/python)
+#   DOCKER_HOST     the engine; if none answers, ENGINE_UP starts a private one, which is stopped at the end
+#   BASE_IMAGE      what the image is made from (python:3.13-slim)
+#   REDIS_IMAGE     (redis:8; with a base image of Debian's own Redis, one made of that)
+#   RABBITMQ_IMAGE  (rabbitmq:4; with such a base image, one made of Debian's package)
+#   APP_IMAGE       what the image is called (settle:local)
 # Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,7 +23,8 @@ if ! docker info >/dev/null 2>&1; then
   step "starting a private engine"
   state=${ENGINE_DIR:-$HOME/.cache/settle-engine}
   if ! DOCKER_HOST=unix://$state/docker.sock docker info >/dev/null 2>&1; then
-    trap '"$ENGINE_UP" down' EXIT
+    stop="$ENGINE_UP down"
+    trap '$stop' EXIT
   fi
   variables=$("$ENGINE_UP")
   eval "$variables"
@@ -33,10 +35,19 @@ export BASE_IMAGE=${BASE_IMAGE:-python:3.13-slim}
 facts=$(docker run --rm "$BASE_IMAGE" sh -c \
   'python3 -c "import sys; print(*sys.version_info[:2], sep=\".\")"; command -v redis-server || true')
 version=$(head -n 1 <<<"$facts")
-if [ -z "${REDIS_IMAGE:-}" ]; then
-  case $facts in *redis-server*) REDIS_IMAGE=$BASE_IMAGE ;; *) REDIS_IMAGE=redis:8 ;; esac
-fi
-export REDIS_IMAGE
+# A base image with a Redis is one for machines without a registry: then the servers are made from it, too.
+stand_in() {
+  step "building $1 from $BASE_IMAGE"
+  docker build --quiet --build-arg "BASE_IMAGE=$BASE_IMAGE" --target "$1" --tag "settle-test-$1:local" \
+    --file docker/stand-ins.Dockerfile docker >/dev/null
+}
+case $facts in
+  *redis-server*)
+    [ -n "${REDIS_IMAGE:-}" ] || { stand_in redis && REDIS_IMAGE=settle-test-redis:local; }
+    [ -n "${RABBITMQ_IMAGE:-}" ] || { stand_in rabbitmq && RABBITMQ_IMAGE=settle-test-rabbitmq:local; }
+    ;;
+esac
+export REDIS_IMAGE=${REDIS_IMAGE:-redis:8} RABBITMQ_IMAGE=${RABBITMQ_IMAGE:-rabbitmq:4}
 
 # Wheels come from the host, so that the build needs neither an index nor its certificates. Elsewhere than on Linux they
 # would be the wrong ones: there the build asks the index itself.
@@ -61,7 +72,29 @@ fi
 
 step "building $APP_IMAGE from $BASE_IMAGE"
 docker build --quiet --build-arg "BASE_IMAGE=$BASE_IMAGE" --tag "$APP_IMAGE" . >/dev/null
-step "testing with $APP_IMAGE and $REDIS_IMAGE"
+step "testing with $APP_IMAGE, $REDIS_IMAGE and $RABBITMQ_IMAGE"
 # The project's own options switch the plugin's entry point off; by its module it is on for this lane.
-"$PYTHON" -m pytest -p pytest_celery.plugin tests/containers "$@"
+"$PYTHON" -m pytest -p pytest_celery.plugin tests/containers --numprocesses=2 "$@"
+[ $# -eq 0 ] || exit 0 # somebody wants some of these tests only
+
+step "the acceptance tests with RabbitMQ as broker"
+rabbitmq=$(docker run --detach --publish 127.0.0.1::5672 \
+  --volume "$PWD/docker/rabbitmq.conf:/etc/rabbitmq/conf.d/20-settle.conf:ro" "$RABBITMQ_IMAGE")
+trap 'docker rm --force --volumes "$rabbitmq" >/dev/null; ${stop:-true}' EXIT
+timeout 60 sh -c "until docker exec $rabbitmq rabbitmqctl await_startup >/dev/null 2>&1; do sleep 0.5; done"
+for worker in gw0 gw1; do # each process of the tests has a virtual host of its own
+  docker exec "$rabbitmq" rabbitmqctl --quiet add_vhost "$worker" --default-queue-type quorum
+  docker exec "$rabbitmq" rabbitmqctl --quiet set_permissions --vhost "$worker" guest '.*' '.*' '.*'
+done
+address=$(docker port "$rabbitmq" 5672/tcp | head -n 1)
+every_broker() {
+  local broker=$1
+  shift
+  "$PYTHON" -m pytest "$@" -m every_broker --numprocesses=2 --dist=loadscope --timeout=180 --broker "$broker"
+}
+every_broker "amqp://guest:guest@$address/{worker}" tests/acceptance
+
+# The main job only: a fail-over takes its time, and the chains add nothing that it does not show.
+step "the main job behind Sentinel, with a fail-over in the middle of each test"
+every_broker sentinel tests/acceptance/test_main_job.py
 step "done"

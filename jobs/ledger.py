@@ -165,6 +165,16 @@ class Ledger(Protocol):
         """Write moves in one go; the job as it stands now, or none where somebody else moved it in between."""
         ...
 
+    def copied(self, jobs: Sequence[Job], replicas: int, within: float) -> list[bool]:
+        """Whether each record stands in the ledger as it is here, and so many replicas of the ledger know it too.
+
+        Args:
+            jobs: of one provider, as they were just written.
+            replicas: so many, at least.
+            within: they are waited for so long, seconds.
+        """
+        ...
+
     def close_bundle(self, provider: str, bundle: str) -> None:
         """A bundle is no longer outstanding."""
         ...

@@ -272,6 +272,10 @@ class MemoryLedger:
         self._tell(shelf, before.state, after, move.announcement, news=move.news)
         return after
 
+    def copied(self, jobs: Sequence[Job], replicas: int, within: float) -> list[bool]:
+        """Nobody has a copy of this memory."""
+        return [replicas == 0 for _ in jobs]
+
     def close_bundle(self, provider: str, bundle: str) -> None:
         """A bundle is no longer outstanding."""
         shelf = self._shelves[provider]

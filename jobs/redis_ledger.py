@@ -354,6 +354,21 @@ class RedisLedger:
         )
         return answer
 
+    def copied(self, jobs: Sequence[Job], replicas: int, within: float) -> list[bool]:
+        """Whether each record stands in the ledger as it is here, and so many replicas of the ledger know it too."""
+        # All on one connection, and so on one server: after a fail-over in between, another one would be asked that may
+        # never have seen these records. WAIT counts from the last write of its own connection, hence the key.
+        pipe = self._redis.pipeline(transaction=False)
+        for job in jobs:
+            pipe.hmget(self._key(job.provider, "job", job.id), "state", "seq")
+        pipe.set(self._key(jobs[0].provider, "copied"), self._now(), px=60_000)
+        pipe.execute_command("WAIT", replicas, codec.millis(within))
+        *records, _, reached = pipe.execute()
+        return [
+            int(reached) >= replicas and record == [job.state.value, str(job.seq)]
+            for job, record in zip(jobs, records, strict=True)
+        ]
+
     def close_bundle(self, provider: str, bundle: str) -> None:
         """A bundle is no longer outstanding."""
         self._script["close"](keys=[self._key(provider, "bundles"), self._key(provider, "gate")], args=[bundle])

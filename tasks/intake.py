@@ -7,14 +7,17 @@ the outcome its result. Nothing that a caller sends can be read in Flower or in 
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from celery import Task
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject
 from celery.worker.request import Request as CeleryRequest
 from pydantic import BaseModel, ValidationError
+from redis.exceptions import RedisError
 
 from config import metrics, traces
 from config.fail_points import reach
@@ -31,13 +34,25 @@ from tasks.announce import REDACTED, Announcer
 logger = logging.getLogger(__name__)
 
 
+#: The header in which an entry task finds when its job may begin.
+_START = "settle_start"
+
+#: Between two attempts to record a trigger while the ledger is away, seconds.
+_PATIENCE = 2.0
+
+
 class RedactedRequest(CeleryRequest):
-    """A received message whose arguments nobody can read: not in events, not in `inspect`, not in a log."""
+    """A received message whose arguments nobody can read: not in events, not in `inspect`, not in a log.
+
+    Nor is it held in memory for a countdown: the job begins later, not the message.
+    """
 
     def __init__(self, message: Any, *args: Any, headers: Any = None, **options: Any) -> None:
         # The caller's client wrote these two headers, in clear text.
         clean = dict(message.headers if headers is None else headers)
         clean.update(argsrepr=REDACTED, kwargsrepr=REDACTED)
+        # The ledger waits, not this message; and a job has a deadline instead.
+        clean.update({_START: clean.get("eta"), "eta": None, "expires": None})
         super().__init__(message, *args, headers=clean, **options)  # type: ignore[misc]
 
     def info(self, safe: bool = False) -> Any:
@@ -50,6 +65,7 @@ class Entry(Task):
 
     Request = "tasks.intake:RedactedRequest"
     acks_late = True
+    acks_on_timeout = False  # a trigger is acknowledged when it is in the ledger, and not before
     track_started = False  # a redelivered trigger must not overwrite the state of its job
 
 
@@ -210,20 +226,38 @@ def record_all(run: Runtime, announcer: Announcer, jobs: Sequence[tuple[Job, str
     return answers
 
 
+def _start(eta: str | None) -> float | None:
+    try:
+        return datetime.fromisoformat(eta).timestamp() if eta else None
+    except (TypeError, ValueError):
+        raise InvalidJob("eta: not a time as ISO 8601 writes it") from None
+
+
 def accept(
     task: Task, workflow: str, request: type[BaseModel], args: tuple[object, ...], kwargs: dict[str, Any]
 ) -> None:
     """Record the job that an entry task was triggered for. The task that called this stays open.
 
+    Only with another broker than Redis: there the intake takes triggers by the bundle.
+
     Raises:
         Ignore: always, so that Celery stores nothing in the job's name.
+        Reject: the ledger is away for long; the broker keeps the trigger.
     """
     run = runtime()
-    try:
-        trace = (task.request.headers or {}).get("traceparent")
-        job = new_job(run, str(task.request.id), workflow, request, args, kwargs, trace=trace)
-        record(run, Announcer.of(task), job)
-    except InvalidJob as error:  # an id that cannot even stand in a key
-        logger.error("trigger_refused", extra={"fields": {"workflow": workflow, "reason": str(error)}})
-        raise Ignore(str(error)) from None
+    begun = time.monotonic()
+    while True:
+        try:
+            eta, trace = _start(task.request.get(_START)), (task.request.headers or {}).get("traceparent")
+            job = new_job(run, str(task.request.id), workflow, request, args, kwargs, eta=eta, trace=trace)
+            record(run, Announcer.of(task), job)
+            break
+        except InvalidJob as error:  # an id that cannot even stand in a key
+            logger.error("trigger_refused", extra={"fields": {"workflow": workflow, "reason": str(error)}})
+            raise Ignore(str(error)) from None
+        except RedisError as error:  # nothing else can be done meanwhile, and a failed task would be a lost trigger
+            logger.warning("trigger_waits", extra={"fields": {"workflow": workflow, "error": type(error).__name__}})
+            if time.monotonic() - begun > run.settings.stage_time_limit / 2:
+                raise Reject("the ledger is away", requeue=True) from None
+            time.sleep(_PATIENCE)
     raise Ignore("the job stays open until it ends")

@@ -15,10 +15,9 @@ from datetime import datetime
 from typing import Any
 
 from kombu.utils.json import loads
-from redis import Redis
 from redis.exceptions import RedisError
 
-from config import metrics
+from config import metrics, servers
 from config.runtime import Runtime
 from config.settings import settings
 from jobs.errors import InvalidJob
@@ -142,9 +141,8 @@ class Intake(Repeating):
     what = "intake"
 
     def include_if(self, consumer: Any) -> bool:
-        """Only where the intake queue is consumed, and the broker is a plain Redis."""
-        redis = settings().broker().startswith(("redis://", "rediss://"))
-        return redis and INTAKE_QUEUE in consumer.app.amqp.queues.consume_from
+        """Only where the intake queue is consumed, and the broker is a Redis."""
+        return servers.redis_like(settings().broker()) and INTAKE_QUEUE in consumer.app.amqp.queues.consume_from
 
     def create(self, consumer: Any) -> Any:
         """Take the queue from the worker's own consumer. Called only if this step is included."""
@@ -155,7 +153,8 @@ class Intake(Repeating):
         """Have a ledger and a connection to the broker of its own."""
         # Better a missed look than a long wait.
         self._run = Runtime(settings(), retries=0)
-        broker: Redis = Redis.from_url(
+        broker = servers.client(
+            self._run.settings,
             self._run.settings.broker(),
             decode_responses=True,
             socket_timeout=5,

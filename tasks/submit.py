@@ -31,6 +31,7 @@ from tasks.announce import Announcer
 from tasks.clock import Bundled
 from tasks.measure import hand_over
 from tasks.parts import start_parts
+from tasks.replicas import only_copied
 from tasks.stage import begin, close, conclude, expire, fail
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str
         fresh = [job for job in jobs if job.state is JobState.ACCEPTED]
         if not (asked and gate.send_back(run, announcer, fresh)):  # asking may have closed the gate
             ready += _ready(run, announcer, fresh)
+        ready = only_copied(run, announcer, ready)
         if ready:
             reach(run.settings, "submit.after_intent")
         answers = run.loop.run(_send_all(run, ready, announcer))

@@ -12,6 +12,12 @@ import redis
 from config.embedded import EmbeddedRedis
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The acceptance tests that are marked `every_broker` run on the broker that is asked for."""
+    told = "redis (default), sentinel, or the address of a RabbitMQ, with {worker} for the name of the test process"
+    parser.addoption("--broker", default="redis", help=told)
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the person who runs the tests reaches them."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
-import redis
 from celery import Celery, Task
 
-app = Celery("billing", broker=os.environ["BILLING_REDIS"])
+app = Celery("billing", broker=os.environ["BILLING_BROKER"])
+app.conf.update(json.loads(os.environ["BILLING_OPTIONS"]))
 app.conf.task_default_queue = "billing"
 
 
@@ -16,5 +17,5 @@ app.conf.task_default_queue = "billing"
 def paid(self: Task, **kwargs: object) -> None:
     """Write down what came, and in whose name."""
     told = {"id": self.request.id, "root": self.request.root_id, "parent": self.request.parent_id, "kwargs": kwargs}
-    with redis.Redis.from_url(os.environ["BILLING_REDIS"]) as books:
-        books.rpush("billing:told", json.dumps(told))
+    with Path(os.environ["BILLING_BOOKS"]).open("a") as books:
+        books.write(json.dumps(told) + "\n")

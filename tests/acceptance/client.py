@@ -1,4 +1,4 @@
-"""Another application: knows the broker's address and the names of the tasks, and has none of Settle's code.
+"""Another application: knows two addresses and the names of the tasks, and has none of Settle's code.
 
 Reads `{"id": [task, kwargs], …}` on standard input; prints for each id its states on the way, and its end.
 """
@@ -13,8 +13,10 @@ from celery import Celery
 
 
 def main() -> None:
-    url, jobs = sys.argv[1], json.load(sys.stdin)
-    app = Celery("another", broker=url, backend=url)
+    broker, backend, options = sys.argv[1:]
+    jobs = json.load(sys.stdin)
+    app = Celery("another", broker=broker, backend=backend)
+    app.conf.update(json.loads(options))
     sent = [app.send_task(task, kwargs=kwargs, task_id=job_id) for job_id, (task, kwargs) in jobs.items()]
     seen: dict[str, list[str]] = {result.id: [] for result in sent}
     progress: dict[str, list[int]] = {result.id: [] for result in sent}
@@ -29,6 +31,8 @@ def main() -> None:
         time.sleep(0.01)
     ends = {}
     for result in sent:
+        if seen[result.id][-1:] != [result.state]:
+            seen[result.id].append(result.state)
         try:
             ends[result.id] = {"got": result.get(timeout=5)}
         except Exception as error:

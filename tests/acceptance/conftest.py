@@ -1,9 +1,14 @@
-"""Real worker processes, a real Redis-protocol server and a real HTTP server, as a user would run them."""
+"""Real worker processes, a real Redis-protocol server and a real HTTP server, as a user would run them.
+
+The tests marked `every_broker` also run with RabbitMQ and with Redis behind Sentinel (`--broker`, see `servers.py`).
+With Sentinel, the primary fails over in the middle of each.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,11 +20,14 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 import simulator
 from config.embedded import EmbeddedRedis
 from jobs.redis_ledger import RedisLedger
 from workflows.command.stack import Process, celery, pointed_at, running
+
+from .servers import Servers, servers
 
 #: Everything here ends well within this time, seconds.
 PATIENCE = 40.0
@@ -39,7 +47,7 @@ def until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -
 class House:
     """A whole Settle: server, simulator, workers; and a client that knows only the addresses."""
 
-    server: EmbeddedRedis
+    servers: Servers
     sim: simulator.Running
     environment: dict[str, str]
     client: Celery
@@ -47,6 +55,11 @@ class House:
     ledger: RedisLedger
     exits: ExitStack
     log: list[str] = field(default_factory=list)
+
+    @property
+    def server(self) -> EmbeddedRedis:
+        """The Redis, to be killed and started again."""
+        return self.servers.redis
 
     def worker(self, *arguments: str, name: str = "worker", **settings: str) -> Process:
         """Start one more worker and wait until it is ready."""
@@ -58,36 +71,48 @@ class House:
         return started
 
     def send(self, workflow: str, kwargs: dict[str, Any], job_id: str | None = None) -> Any:
-        """Trigger a workflow by name, from a client that has none of our code."""
-        return self.client.send_task(f"settle.{workflow}", kwargs=kwargs, task_id=job_id or uuid.uuid4().hex)
+        """Trigger a workflow by name, from a client that has none of our code; again, under the same id, if it must."""
+        name, own_id, end = f"settle.{workflow}", job_id or uuid.uuid4().hex, time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.client.send_task(name, kwargs=kwargs, task_id=own_id)
+            except (OperationalError, redis.RedisError):
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
 
 
-def _environment(server: EmbeddedRedis, sim: simulator.Running, state_dir: Path) -> dict[str, str]:
+def _environment(own: Servers, sim: simulator.Running, state_dir: Path) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SETTLE_")}
     return {
         **clean,
         **pointed_at(sim.url),
-        "SETTLE_REDIS_URL": server.url,
+        **own.environment,
         "SETTLE_STATE_DIR": str(state_dir),
         "PYTHONUNBUFFERED": "1",
     }
 
 
-def _house(tmp: Path, server: EmbeddedRedis, exits: ExitStack) -> House:
-    sim = exits.enter_context(simulator.running(speed=60, seed=11))
-    client = Celery(broker=server.url, backend=server.url, set_as_current=False)
+def _house(tmp: Path, own: Servers, exits: ExitStack) -> House:
+    sim = exits.enter_context(simulator.running(speed=own.speed, seed=11))
+    client = own.celery()
     exits.callback(client.close)
-    connection = exits.enter_context(redis.Redis.from_url(server.url, decode_responses=True))
+    connection = exits.enter_context(own.client())
     connection.flushall()
-    return House(server, sim, _environment(server, sim, tmp), client, connection, RedisLedger(connection), exits)
+    return House(own, sim, _environment(own, sim, tmp), client, connection, RedisLedger(connection), exits)
+
+
+def _servers(request: pytest.FixtureRequest, folder: Path) -> Servers:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "master")
+    return servers(request.config.getoption("--broker"), folder, worker)
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     """A house of one's own, without workers yet."""
     with ExitStack() as exits:
-        server = exits.enter_context(EmbeddedRedis(tmp_path))
-        yield _house(tmp_path, server, exits)
+        own = exits.enter_context(_servers(request, tmp_path))
+        yield _house(tmp_path, own, exits)
 
 
 @pytest.fixture(scope="module", params=["prefork", "threads", "solo"])
@@ -97,14 +122,48 @@ def pool(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def pooled(pool: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def pooled(request: pytest.FixtureRequest, pool: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house with one worker of this pool, for a whole module."""
     tmp = tmp_path_factory.mktemp(pool)
     with ExitStack() as exits:
-        server = exits.enter_context(EmbeddedRedis(tmp))
-        house = _house(tmp, server, exits)
+        house = _house(tmp, exits.enter_context(_servers(request, tmp)), exits)
         house.worker("-P", pool, "-c", "2", name=pool)
         yield house
+
+
+@pytest.fixture(autouse=True)
+def _disturbed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Behind Sentinel: as soon as the test has submitted a job, the primary fails over."""
+    if request.config.getoption("--broker") != "sentinel":
+        yield
+        return
+    name = "pooled" if "pooled" in request.fixturenames else "house"
+    house: House = request.getfixturevalue(name)
+    house.servers.prepare()
+    before, over, failed = _submitted(house), threading.Event(), []
+    begun = threading.Event()
+
+    def disturb() -> None:
+        while not over.wait(0.05):
+            if _submitted(house) > before:
+                begun.set()
+                try:
+                    house.servers.disturb()
+                except Exception as error:
+                    failed.append(error)
+                return
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+    assert begun.is_set()
+    assert not failed, failed
+
+
+def _submitted(house: House) -> int:
+    return sum(len(provider.jobs) for provider in house.sim.account().providers.values())
 
 
 PYTHON = sys.executable

@@ -30,6 +30,7 @@ def _settle(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.every_broker
 @pytest.mark.timeout(180)
 def test_a_file_of_records_is_uploaded_once(house: House, tmp_path: Path) -> None:
     """Two jobs, a report record by record; the second run makes no job, and the provider sees no POST."""

@@ -28,6 +28,7 @@ def _settle(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.every_broker
 @pytest.mark.timeout(120)
 def test_a_local_and_a_stored_file_are_certified(house: House, tmp_path: Path) -> None:
     """The command hashes the one, the worker the other: here the PDF that the first job stored."""

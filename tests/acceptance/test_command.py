@@ -35,6 +35,7 @@ def _upload(reference: str, **changes: Any) -> str:
     return json.dumps({"conversions": [samples.conversion(reference, **changes)]})
 
 
+@pytest.mark.every_broker
 @pytest.mark.timeout(120)
 def test_submit_wait_status_list_and_watch(house: House, tmp_path: Path) -> None:
     """A job from its input file to its end, and what the other commands say of it."""

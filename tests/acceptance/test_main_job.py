@@ -6,19 +6,21 @@ import json
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from simulator import samples
 
 from .conftest import PYTHON, House, until
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.every_broker]
 
 SEED = "5b8df35d-391c-49d1-9a86-991e2601f3e5"
 CLIENT = Path(__file__).with_name("client.py")
@@ -26,7 +28,7 @@ CLIENT = Path(__file__).with_name("client.py")
 
 def _run_client(house: House, jobs: dict[str, list[Any]], cwd: Path) -> dict[str, Any]:
     done = subprocess.run(
-        [PYTHON, "-I", str(CLIENT), house.server.url],
+        [PYTHON, "-I", str(CLIENT), house.servers.broker, house.servers.url, json.dumps(house.servers.options)],
         input=json.dumps(jobs), capture_output=True, text=True, timeout=60, cwd=cwd, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -133,15 +135,31 @@ def test_the_same_id_is_one_job_and_another_body_is_refused(pooled: House, pool:
 
 @contextmanager
 def _captured(app: Celery) -> Iterator[list[dict[str, Any]]]:
-    """All task events, as Flower would see them."""
+    """All task events, as Flower would see them; like Flower, it connects again when its connection is lost."""
     events: list[dict[str, Any]] = []
-    with app.connection_for_read() as connection:
-        receiver = app.events.Receiver(connection, handlers={"*": events.append})
-        thread = threading.Thread(target=lambda: receiver.capture(limit=None, timeout=None, wakeup=True), daemon=True)
-        thread.start()
+    over = threading.Event()
+
+    def capture() -> None:
+        while not over.is_set():
+            with suppress(OSError, OperationalError, RedisError), app.connection_for_read() as connection:
+                receiver = app.events.Receiver(connection, handlers={"*": events.append})
+                for _ in receiver.itercapture(limit=None, timeout=None, wakeup=True):
+                    if over.is_set():
+                        return
+
+    thread = threading.Thread(target=capture, daemon=True)
+    thread.start()
+    try:
         yield events
-        receiver.should_stop = True
+    finally:
+        over.set()  # the next heartbeat of a worker wakes it
         thread.join(10)
+
+
+def _active(app: Celery) -> dict[str, Any] | None:
+    with suppress(OperationalError, RedisError):  # its connection may be one to a former primary
+        return app.control.inspect(timeout=2).active()
+    return None
 
 
 def test_nothing_personal_or_secret_can_be_read(pooled: House, pool: str) -> None:
@@ -157,7 +175,7 @@ def test_nothing_personal_or_secret_can_be_read(pooled: House, pool: str) -> Non
         until(lambda: "task-succeeded" in {e["type"] for e in events if e.get("uuid") == job_id}, "the last event")
     assert result.get(timeout=20)["state"] == "succeeded"
     shown.append(repr(events))
-    shown.append(repr(app.control.inspect(timeout=2).active()))
+    shown.append(repr(until(lambda: _active(app), "what a worker tells of itself")))
     shown.append("\n".join(pooled.log))
     for key in pooled.redis.scan_iter("*"):
         kind = pooled.redis.type(key)

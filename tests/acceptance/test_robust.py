@@ -32,6 +32,7 @@ def _upload(reference: str) -> dict[str, object]:
     return {"conversions": [samples.conversion(reference)]}
 
 
+@pytest.mark.every_broker
 @pytest.mark.timeout(120)
 def test_a_killed_worker_costs_its_lease_only(house: House) -> None:
     """kill -9 in the middle of polling: another worker finishes all jobs, none was submitted twice."""

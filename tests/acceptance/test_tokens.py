@@ -44,6 +44,7 @@ def end_of(house: House, name: str) -> tuple[int, str | None]:
     return job.accepted, job.outcome
 
 
+@pytest.mark.every_broker
 def test_three_parts_with_everything(house: House) -> None:
     """Each a job of its own that names the one before; packed or plain, analysed or not; no token comes twice."""
     house.environment.update(QUICK)

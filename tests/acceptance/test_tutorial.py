@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from config.embedded import EmbeddedRedis
 from jobs.errors import JobFailed
 from tests.packages import ROOT, blocks, install
 
 from .acme import KEY, PROOF, Acme, serving
 from .conftest import PYTHON, House, _house, until
+from .servers import Servers
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 
@@ -32,7 +32,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Acme
     install({**blocks(PAGE), "acme_prints/__init__.py": ""}, tmp / "acme-prints", target)
     with ExitStack() as exits:
         acme = exits.enter_context(serving())
-        house = _house(tmp, exits.enter_context(EmbeddedRedis(tmp)), exits)
+        house = _house(tmp, exits.enter_context(Servers(tmp)), exits)
         house.environment.update(
             PYTHONPATH=str(target),
             SETTLE_ACME__BASE_URL=acme.url,

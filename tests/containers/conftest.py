@@ -1,6 +1,6 @@
 """Real containers: `make test-containers`. Other runs leave this folder out; in this one nothing is skipped.
 
-Images, by environment variable: APP_IMAGE (settle:local) and REDIS_IMAGE (redis:8).
+Images, by environment variable: APP_IMAGE (settle:local), REDIS_IMAGE (redis:8) and RABBITMQ_IMAGE (rabbitmq:4).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pytest_celery import (
     CeleryBackendCluster,
     CeleryBrokerCluster,
     CeleryWorkerContainer,
+    RabbitMQContainer,
     RedisContainer,
     RedisTestBackend,
-    RedisTestBroker,
 )
 from pytest_docker_tools import container, fxtr, wrappers
 
@@ -30,6 +30,9 @@ from simulator.control import ControlClient
 
 APP_IMAGE = os.environ.get("APP_IMAGE", "settle:local")
 REDIS_IMAGE = os.environ.get("REDIS_IMAGE", "redis:8")
+RABBITMQ_IMAGE = os.environ.get("RABBITMQ_IMAGE", "rabbitmq:4")
+
+ROOT = Path(__file__).parents[2]
 
 #: On loopback, and whichever port is free.
 _LOOPBACK = ("127.0.0.1", None)
@@ -65,7 +68,7 @@ def _published_ports() -> Iterator[None]:
         yield
 
 
-# Redis is both broker and backend, as two servers.
+# Redis is the backend, and, as another server, one of the brokers.
 
 
 class Redis(RedisContainer):
@@ -85,6 +88,7 @@ def _redis() -> Any:
         ports={"6379/tcp": _LOOPBACK},
         network="{default_pytest_celery_network.name}",
         tmpfs={"/data": "mode=1777"},
+        user="root",  # who may write there; the public image steps down by itself
         wrapper_class=Redis,
         timeout=60,
     )
@@ -94,10 +98,21 @@ default_redis_broker = _redis()
 default_redis_backend = _redis()
 
 
-@pytest.fixture
-def celery_broker_cluster(celery_redis_broker: RedisTestBroker) -> Iterator[CeleryBrokerCluster]:
-    """Redis only; by default every broker that is installed takes a turn."""
-    cluster = CeleryBrokerCluster(celery_redis_broker)
+# RabbitMQ with the one setting that Settle asks for.
+default_rabbitmq_broker = container(
+    image=RABBITMQ_IMAGE,
+    ports={"5672/tcp": _LOOPBACK},
+    volumes={str(ROOT / "docker" / "rabbitmq.conf"): {"bind": "/etc/rabbitmq/conf.d/20-settle.conf", "mode": "ro"}},
+    network="{default_pytest_celery_network.name}",
+    wrapper_class=RabbitMQContainer,
+    timeout=60,
+)
+
+
+@pytest.fixture(params=["redis", "rabbitmq"])
+def celery_broker_cluster(request: pytest.FixtureRequest) -> Iterator[CeleryBrokerCluster]:
+    """Each test runs on both brokers; Redis is the ledger in either case."""
+    cluster = CeleryBrokerCluster(request.getfixturevalue(f"celery_{request.param}_broker"))
     yield cluster
     cluster.teardown()
 
@@ -148,6 +163,9 @@ def control(simulator: Simulator) -> Iterator[ControlClient]:
 # The worker: our image, our application, its own settings.
 
 
+WORKER_MEMORY = "400m"
+
+
 class Worker(CeleryWorkerContainer):
     """A worker of every queue, with the clock."""
 
@@ -169,14 +187,9 @@ def default_worker_container_cls() -> type[CeleryWorkerContainer]:
     return Worker
 
 
-@pytest.fixture
-def default_worker_env(celery_worker_cluster_config: dict[str, Any], simulator: Simulator) -> dict[str, str]:
-    """Settings: the two servers, the simulator, and times that suit a test."""
-    environment = {
-        "SETTLE_BROKER_URL": celery_worker_cluster_config["celery_broker_cluster_config"]["urls"][0],
-        "SETTLE_REDIS_URL": celery_worker_cluster_config["celery_backend_cluster_config"]["urls"][0],
-        "SETTLE_LEASE": "6",
-    }
+def pointed_at(simulator: Simulator) -> dict[str, str]:
+    """Settings that point every provider at the simulator, with times that suit a test."""
+    environment = {"SETTLE_LEASE": "6"}
     paths = {"commonsdb": "/commonsdb", "myipr": "/myipr", "unique_tokens": "", "lettrlabs": "/lettrlabs/api"}
     for name, key in DEFAULT_KEYS.items():
         prefix = f"SETTLE_{name.upper()}__"
@@ -192,11 +205,23 @@ def default_worker_env(celery_worker_cluster_config: dict[str, Any], simulator: 
     return environment
 
 
+@pytest.fixture
+def default_worker_env(celery_worker_cluster_config: dict[str, Any], simulator: Simulator) -> dict[str, str]:
+    """Settings: the two servers, the simulator, and times that suit a test."""
+    return {
+        "SETTLE_BROKER_URL": celery_worker_cluster_config["celery_broker_cluster_config"]["urls"][0],
+        "SETTLE_REDIS_URL": celery_worker_cluster_config["celery_backend_cluster_config"]["urls"][0],
+        **pointed_at(simulator),
+    }
+
+
 default_worker_container = container(
     image=APP_IMAGE,
     command=fxtr("default_worker_command"),
     environment=fxtr("default_worker_env"),
     network="{default_pytest_celery_network.name}",
     wrapper_class=Worker,
+    mem_limit=WORKER_MEMORY,
+    memswap_limit=WORKER_MEMORY,
     timeout=60,
 )

@@ -1,14 +1,12 @@
-"""A worker of our image between two Redis servers and the simulator, each in a container (pytest-celery)."""
+"""A worker of our image, a broker, the ledger and the simulator, each in a container (pytest-celery)."""
 
 from __future__ import annotations
 
 import hashlib
-import time
 from typing import Any
 from urllib.parse import urlparse
 
 import pytest
-from celery.result import AsyncResult
 from pytest_celery import CeleryTestSetup
 
 from simulator import samples
@@ -66,25 +64,3 @@ def test_jobs_triggered_by_name_end_well_and_were_submitted_once(
     assert produced.files_served == 2
     # It took at least 1.5 s, and was asked for more than once meanwhile: the clock ran.
     assert converted.polls > 1
-
-
-def test_a_job_outlives_its_worker(celery_setup: CeleryTestSetup, control: ControlClient) -> None:
-    speed = control.health()["speed"]
-    control.plan("lettrlabs", "order-3", outcome="success", duration=8 * speed)
-    job = celery_setup.app.send_task("settle.lettrlabs.convert", kwargs=convert("order-3"), task_id="order-3")
-    wait_for(job, "POLLING")
-
-    celery_setup.worker.kill()
-    assert celery_setup.worker.container.status == "exited"
-    celery_setup.worker.restart()
-
-    assert job.get(timeout=90)["state"] == "succeeded"
-    assert control.account()["lettrlabs"].jobs["order-3"].submits == 1
-
-
-def wait_for(job: AsyncResult[Any], state: str, seconds: float = 30.0) -> None:
-    """Wait until a job is in a state."""
-    end = time.monotonic() + seconds
-    while job.state != state:
-        assert time.monotonic() < end, f"{job.id} is {job.state}, not {state}"
-        time.sleep(0.05)

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev bench test test-faults test-containers test-metrics test-browser screenshots lint types format check lock clean
+.PHONY: help install demo dev bench test test-faults test-tls test-containers test-metrics test-browser screenshots lint types format check audit sbom lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -38,10 +38,16 @@ $(VENV)-arq/.installed: benchmarks/requirements-arq.lock
 	@touch $@
 
 test: install ## Unit, contract, property and acceptance tests, in random order
-	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --ignore=tests/metrics --ignore=tests/browser --numprocesses=2 --dist=loadscope $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --ignore=tests/tls --ignore=tests/metrics --ignore=tests/browser --numprocesses=2 --dist=loadscope $(ARGS)
 
 test-faults: install ## Break it on purpose: kill -9, restart Redis, cut connections; prints its figures
 	$(BIN)/python -m pytest tests/faults --numprocesses=2 --dist=loadscope --timeout=300 -rP $(ARGS)
+
+test-tls: install $(VENV)-redis/redis-server ## Redis over TLS: fetches a redis-server that has it, if there is none
+	TLS_REDIS=$(abspath $(VENV)-redis/redis-server) $(BIN)/python -m pytest tests/tls $(ARGS)
+
+$(VENV)-redis/redis-server: docker/tls-redis.sh
+	docker/tls-redis.sh $(VENV)-redis
 
 test-containers: install ## Real containers: pytest-celery and the compose file (Docker, or a private engine)
 	PYTHON=$(BIN)/python docker/run-tests.sh $(ARGS)
@@ -74,12 +80,24 @@ types: install ## mypy, strict
 
 check: lint types test ## What CI runs before the slower lanes
 
+audit: $(VENV)-audit/.installed ## Known vulnerabilities of every pinned package; asks PyPI
+	$(VENV)-audit/bin/pip-audit --strict --disable-pip --require-hashes $(foreach lock,requirements-dev.lock audit/requirements.lock,-r $(lock)) $(ARGS)
+
+sbom: install $(VENV)-audit/.installed ## sbom.cdx.json: what Settle is made of, from requirements.lock (CycloneDX)
+	$(VENV)-audit/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --mc-type application --output-reproducible --spec-version 1.6 --output-format JSON --validate --output-file sbom.cdx.json
+	$(BIN)/python audit/check_sbom.py
+
+$(VENV)-audit/.installed: audit/requirements.lock
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 lock: ## Pin every requirement again, with hashes and without any index address
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv
 	$(VENV)-lock/bin/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o requirements.lock
 	$(VENV)-lock/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o requirements-dev.lock
-	for name in requirements requirements-arq; do $(VENV)-lock/bin/uv pip compile benchmarks/$$name.in --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o benchmarks/$$name.lock || exit 1; done
+	for name in benchmarks/requirements benchmarks/requirements-arq audit/requirements; do $(VENV)-lock/bin/uv pip compile $$name.in --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o $$name.lock || exit 1; done
 	rm -rf $(VENV)-lock
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(VENV)-peers $(VENV)-arq $(VENV)-prometheus .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-arq $(VENV)-prometheus $(VENV)-redis $(VENV)-audit .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis

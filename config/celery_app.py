@@ -76,6 +76,8 @@ def make_app() -> Celery:
         # (UnpicklingError). It does, when the broker was away for longer than the limit. See docs/reliability.md.
         task_time_limit=own.stage_time_limit,
         task_publish_retry_policy={"max_retries": 60, "interval_start": 0.2, "interval_step": 0.5, "interval_max": 5},
+        # Flower reads it from here alone; everybody else from the address.
+        broker_use_ssl=own.redis_tls.query() if own.broker().startswith("rediss://") else False,
         # What is published to RabbitMQ counts when it says so: a task of another application must not get lost.
         broker_transport_options=transport if on_redis else {"confirm_publish": True},
         broker_heartbeat=20,  # RabbitMQ; a cut network is noticed within two of them

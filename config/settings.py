@@ -11,8 +11,9 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Self, cast
+from urllib.parse import urlencode, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, ValidationError, create_model, model_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -29,6 +30,8 @@ from providers import discover
 from providers.base import ProviderSettings
 
 PREFIX = "SETTLE_"
+
+_TLS = "rediss://"
 
 
 class _Group(BaseModel):
@@ -94,6 +97,19 @@ class SentinelSettings(_Group):
     password: SecretStr | None = Field(None, description="of the Sentinels themselves")
 
 
+class RedisTLSSettings(_Group):
+    """For `rediss://` addresses, which are always verified. Environment: `SETTLE_REDIS_TLS__<FIELD>`."""
+
+    ca_file: FilePath | None = Field(None, description="PEM: who may sign the server's certificate; else the system's")
+    cert_file: FilePath | None = Field(None, description="PEM: the certificate by which Redis knows Settle")
+    key_file: FilePath | None = Field(None, description="PEM: its private key")
+
+    def query(self) -> dict[str, str]:
+        """What redis-py, kombu and Celery take for it in an address."""
+        files = {"ssl_ca_certs": self.ca_file, "ssl_certfile": self.cert_file, "ssl_keyfile": self.key_file}
+        return {"ssl_cert_reqs": "required", **{name: str(path) for name, path in files.items() if path is not None}}
+
+
 class CoreSettings(BaseSettings):
     """Everything but the providers. Times in seconds."""
 
@@ -128,6 +144,7 @@ class CoreSettings(BaseSettings):
     )
     sentinel: SentinelSettings = SentinelSettings()
     broker_url: SecretStr | None = Field(None, description="another broker than Redis")
+    redis_tls: RedisTLSSettings = RedisTLSSettings()
     secrets_dir: Path | None = Field(None, description="a folder with a file per secret, named like its variable")
     health_file: Path | None = Field(None, description="touched with each heartbeat of a worker, for health checks")
     storage_url: str | None = Field(None, description="where artifacts go; a folder in state_dir if not set")
@@ -161,6 +178,19 @@ class CoreSettings(BaseSettings):
             raise ValueError(
                 "SETTLE_VISIBILITY_TIMEOUT must exceed SETTLE_STAGE_TIME_LIMIT, or a running stage is delivered again"
             )
+        addresses = {"SETTLE_REDIS_URL": self.redis_url, "SETTLE_BROKER_URL": self.broker_url}
+        for name, url in addresses.items():
+            if url is not None and "ssl_" in urlsplit(url.get_secret_value()).query:
+                raise ValueError(
+                    f"{name}: leave out its ssl_ parameters and set SETTLE_REDIS_TLS__CA_FILE and the like"
+                )
+        secured = any(url and url.get_secret_value().startswith(_TLS) for url in addresses.values())
+        if self.redis_tls != RedisTLSSettings() and not secured:
+            raise ValueError(
+                "SETTLE_REDIS_TLS__… is set, but no address begins with rediss://, so nothing is encrypted"
+            )
+        if (self.redis_tls.cert_file is None) != (self.redis_tls.key_file is None):
+            raise ValueError("SETTLE_REDIS_TLS__CERT_FILE and SETTLE_REDIS_TLS__KEY_FILE: set both or neither")
         for name, provider in self.providers().items():
             if self.lease <= provider.longest_submission:
                 raise ValueError(
@@ -192,7 +222,7 @@ class CoreSettings(BaseSettings):
         """
         if self.redis_url is not None:
             password = self.redis_password.get_secret_value() if self.redis_password is not None else None
-            return servers.complete(self.redis_url.get_secret_value(), password)
+            return self._secured(servers.complete(self.redis_url.get_secret_value(), password))
         running = embedded.running_url(self.state_dir)
         if running is None:
             raise ConfigurationError(
@@ -202,7 +232,13 @@ class CoreSettings(BaseSettings):
 
     def broker(self) -> str:
         """The address of the broker."""
-        return self.broker_url.get_secret_value() if self.broker_url is not None else self.redis()
+        return self._secured(self.broker_url.get_secret_value()) if self.broker_url is not None else self.redis()
+
+    def _secured(self, address: str) -> str:
+        """An address with what TLS needs, if it is one with TLS."""
+        if not address.startswith(_TLS):
+            return address
+        return f"{address}{'&' if '?' in address else '?'}{urlencode(self.redis_tls.query())}"
 
     def replicas(self) -> int:
         """How many replicas must have the intent of a submission before its request leaves."""

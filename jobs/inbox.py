@@ -41,6 +41,10 @@ class Inbox:
         answer = self._receive(keys=self._keys, args=[millis(self._clock.now()), millis(self._lease), limit])
         return list(zip(answer[::2], answer[1::2], strict=True))
 
+    def held(self) -> int:
+        """How many messages are taken and not done."""
+        return int(self._redis.hlen(self._keys[1]))
+
     def done(self, tokens: Sequence[str]) -> None:
         """These messages have become jobs, or never will: forget them."""
         if tokens:

@@ -74,6 +74,14 @@ class Storage:
                 if re.fullmatch(re.escape(path) + r"\.[^./]+\.part", str(name)):
                     self._fs.rm_file(name)
 
+    def remove(self, path: str) -> None:
+        """Remove a file.
+
+        Raises:
+            OSError: it is not there, or may not be removed.
+        """
+        self._fs.rm_file(path)
+
     def uri(self, path: str) -> str:
         """The address of a stored file, for callers."""
         return str(self._fs.unstrip_protocol(path))

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -182,6 +183,7 @@ class ProviderSettings(BaseModel):
 
     base_url: AnyHttpUrl | None = Field(None, description="where the API's paths begin")
     api_key: SecretStr | None = Field(None, description="the key; sent to the provider's own origin only")
+    ca_file: Path | None = Field(None, description="PEM: who may sign its certificate, beside the public authorities")
     connect_timeout: float = Field(5.0, gt=0, description="to get a connection, seconds")
     read_timeout: float = Field(10.0, gt=0, description="between two pieces of an answer, seconds")
     connections: int = Field(100, ge=1, description="open at a time, per worker process")
@@ -250,6 +252,10 @@ class Operation(ABC, Generic[RequestT]):
     name: ClassVar[str]  #: the last part of the workflow's name
     request: type[RequestT]
     source: ClassVar[str | None] = None  #: the keyword argument that names a stored file to be hashed first, if any
+
+    #: Whether `locate`, with an intent made anew, finds what was sent, or else does not say that it is absent. So it is
+    #: for requests whose intent follows from the request and the job's id alone; see `settle restored`.
+    asks_without_ledger: ClassVar[bool] = False
 
     def __init__(self, provider: Any) -> None:
         self.provider = provider
@@ -327,6 +333,9 @@ class Provider(ABC):
     Args:
         settings: as configured; `base_url` and `api_key` are set.
         notes: what its workers share.
+
+    Raises:
+        ConfigurationError: the file of authorities cannot be read.
     """
 
     name: ClassVar[str]
@@ -344,6 +353,7 @@ class Provider(ABC):
             connect_timeout=settings.connect_timeout,
             read_timeout=settings.read_timeout,
             connections=settings.connections,
+            ca_file=settings.ca_file,
             download_hosts=settings.download_hosts,
             pace=Pace(self.name, settings.rate, notes) if settings.rate else None,
         )

@@ -10,11 +10,13 @@ import email.utils
 import fnmatch
 import json
 import math
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +24,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from jobs.errors import ConfigurationError
 from jobs.pacing import Turn
 from providers.errors import (
     BadAnswer,
@@ -200,6 +203,7 @@ class ProviderClient:
         connect_timeout: seconds to get a connection.
         read_timeout: seconds between two pieces of an answer.
         connections: at most so many at a time.
+        ca_file: PEM: authorities that count beside the public ones. Certificates are always verified.
         download_hosts: patterns of other hosts from which files may be fetched, without the key.
         pace: lets requests go at the provider's rate, if it has one.
     """
@@ -212,6 +216,7 @@ class ProviderClient:
         connect_timeout: float,
         read_timeout: float,
         connections: int = 100,
+        ca_file: Path | None = None,
         download_hosts: tuple[str, ...] = (),
         pace: Pace | None = None,
     ) -> None:
@@ -222,7 +227,7 @@ class ProviderClient:
         self._headers = dict(headers)
         self._download_hosts = tuple(pattern.lower() for pattern in download_hosts)
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=15)
-        self._transport = AiohttpTransport(limits=limits, trust_env=False)
+        self._transport = AiohttpTransport(verify=_authorities(ca_file), limits=limits, trust_env=False)
         self._timeout = aiohttp.ClientTimeout(
             sock_connect=connect_timeout, sock_read=read_timeout, connect=connect_timeout + read_timeout
         )
@@ -405,6 +410,21 @@ class ProviderClient:
         if self._pace:
             self._pace.close()
         await self._client.aclose()
+
+
+def _authorities(ca_file: Path | None) -> ssl.SSLContext:
+    """Who may sign the certificate of a server.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
+    context = httpx.create_ssl_context(trust_env=False)
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:  # an SSLError is one, too
+            raise ConfigurationError(f"ca_file: {ca_file} holds no certificates ({type(error).__name__})") from None
+    return context
 
 
 def _content(value: Any) -> bytes:

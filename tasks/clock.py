@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -59,6 +60,11 @@ def nudge() -> None:
             ticking.nudge()
         else:  # from a pool of threads: timers belong to the consumer's
             ticking.nudge_soon()
+
+
+def last_tick() -> float | None:
+    """Seconds since the clock of this process last looked; none if it runs none."""
+    return time.monotonic() - _ticking[0].looked_at if _ticking is not None else None
 
 
 class Request(CeleryRequest):
@@ -149,6 +155,7 @@ class Clock(Repeating):
     """The bootstep that runs the clock in workers of the poll queue."""
 
     what = "clock"
+    looked_at = 0.0  #: when it last came to the end of a look, by the machine's count of seconds
 
     def include_if(self, consumer: Any) -> bool:
         """Only where the poll queue is consumed."""
@@ -157,7 +164,7 @@ class Clock(Repeating):
     def prepare(self, consumer: Any) -> None:
         """Have a ledger of its own, and say so if it may forget jobs."""
         global _ticking
-        _ticking = (self, threading.get_ident())
+        _ticking, self.looked_at = (self, threading.get_ident()), time.monotonic()
         # Better a missed tick than a long wait.
         self._run = Runtime(settings(), retries=0)
         for finding in checks.reachable(self._run.redis):
@@ -167,4 +174,6 @@ class Clock(Repeating):
 
     def look(self) -> float:
         """One tick for all providers."""
-        return tick(self._run, list(self._run.settings.providers()))
+        wait = tick(self._run, list(self._run.settings.providers()))
+        self.looked_at = time.monotonic()
+        return wait

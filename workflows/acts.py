@@ -122,8 +122,8 @@ def resolving(remote_id: str | None, *, resubmit: bool) -> Decide:
         if job.state is not S.IN_DOUBT:
             raise IllegalMove(f"job {job.id} is not in doubt: {job.state}")
         if remote_id is not None:
-            receipt = {"remote_id": remote_id}
-            return job.to(S.POLLING, now=now, due_at=now, receipt=receipt, submitted_at=now, request=None, attempts=0)
+            changes: dict[str, Any] = {"receipt": {"remote_id": remote_id}, "submitted_at": now, "request": None}
+            return job.to(S.POLLING, now=now, due_at=now, wish=None, attempts=0, **changes)
         if resubmit:
             return job.stay(now=now, due_at=now, wish=Wish.RESUBMIT)
         failure = Failure("given_up", "in doubt, and given up by a person: the remote outcome is unknown")

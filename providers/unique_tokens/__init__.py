@@ -70,6 +70,7 @@ class Produce(Line[ProduceRequest]):
 
     name = "produce"
     request = ProduceRequest
+    asks_without_ledger = True  # by the payment; a list without it proves nothing, and then a person decides
 
     def intent(self, request: ProduceRequest, job_id: str) -> dict[str, Any]:
         """The payment intent, by which a lost line is found, and what was asked for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -51,10 +52,11 @@ async def _read(reader: asyncio.StreamReader) -> Seen:
 
 
 @asynccontextmanager
-async def scripted(answer: Answer) -> AsyncIterator[Scripted]:
+async def scripted(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Scripted]:
     """Serve for the length of the block.
 
     Args:
+        tls: serve https with this.
         answer: gives the bytes to send for a request; nothing closes the connection. An answer shorter than it
             announces is followed by the end of the connection.
     """
@@ -85,9 +87,9 @@ async def scripted(answer: Answer) -> AsyncIterator[Scripted]:
             with suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
-    running = Scripted(f"http://127.0.0.1:{port}")
+    running = Scripted(f"http{'s' if tls else ''}://127.0.0.1:{port}")
     try:
         yield running
     finally:

@@ -7,13 +7,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
-from config import checks
+from config import acl, checks
 from config.checks import Level
+from config.checks.ledger import usable
+from config.checks.settings import in_clear
+from config.checks.storage import storage
+from config.checks.workers import workers
 from config.embedded import EmbeddedRedis
+from config.settings import made_of
 from jobs.record import Job
 from jobs.redis_ledger import RedisLedger
 from jobs.states import JobState
@@ -70,10 +76,10 @@ def test_a_redis_that_is_away_is_a_finding(tmp_path: Path) -> None:
     assert "topsecret" not in repr(finding)
 
 
-def _doctor(own: EmbeddedRedis, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _doctor(own: EmbeddedRedis, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "workflows.command", "doctor", *arguments],
-        env={"SETTLE_REDIS_URL": own.url, "SETTLE_FLOWER__PASSWORD": "a-password"},
+        env={"SETTLE_REDIS_URL": own.url, "SETTLE_FLOWER__PASSWORD": "a-password", **settings},
         capture_output=True,
         text=True,
         timeout=30,
@@ -95,6 +101,23 @@ def test_the_index_of_jobs_is_put_in_order(own: EmbeddedRedis, client: redis.Red
     assert [job.id for job in ledger.jobs("myipr", JobState.FETCHING)] == ["a"]
 
 
+def test_each_provider_is_asked_even_if_another_cannot_be(own: EmbeddedRedis) -> None:
+    """One has a file of authorities that is not there, nobody listens for the other: two findings, no traceback."""
+    found = _doctor(
+        own, "--json",
+        SETTLE_MYIPR__BASE_URL="https://127.0.0.1:1", SETTLE_MYIPR__API_KEY="hidden-key",
+        SETTLE_MYIPR__CA_FILE="no.pem",
+        SETTLE_LETTRLABS__BASE_URL="http://127.0.0.1:1", SETTLE_LETTRLABS__API_KEY="hidden-key",
+    )  # fmt: skip
+    assert found.returncode == 5, found.stderr
+    said = {line["what"]: line["level"] for line in map(json.loads, found.stdout.splitlines())}
+    assert [level for what, level in said.items() if "ca_file: no.pem holds no certificates" in what] == ["refused"]
+    assert [level for what, level in said.items() if what.startswith("lettrlabs: the request never left")] == [
+        "refused"
+    ]
+    assert "hidden-key" not in found.stdout + found.stderr
+
+
 def test_the_command_says_it_to_people_and_scripts(own: EmbeddedRedis, client: redis.Redis) -> None:
     """Exit 0 with warnings only, 5 when jobs would be lost; JSON lines for machines."""
     sound = _doctor(own)
@@ -105,3 +128,116 @@ def test_the_command_says_it_to_people_and_scripts(own: EmbeddedRedis, client: r
     spoilt = _doctor(own, "--json")
     assert spoilt.returncode == 5
     assert "refused" in {json.loads(line)["level"] for line in spoilt.stdout.splitlines()}
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        (["-zadd"], "may not send ZADD"),
+        (["-evalsha"], "may not run scripts"),
+        (["resetkeys", "~another:*"], "may not run scripts, or not write keys"),
+        (["-info"], "INFO"),
+    ],
+    ids=lambda each: each[0] if isinstance(each, list) else "",
+)
+def test_a_user_that_may_too_little_is_named(
+    own: EmbeddedRedis, client: redis.Redis, rules: list[str], said: str
+) -> None:
+    """With the remedy, before the first job meets it."""
+    client.execute_command("ACL", "SETUSER", "settle", "reset", "on", ">pw", *acl.rules("settle"))
+    with redis.Redis(port=own.port, username="settle", password="pw", decode_responses=True) as user:
+        assert checks.reachable(user) + usable(user) == []
+        client.execute_command("ACL", "SETUSER", "settle", *rules)
+        found = checks.reachable(user) or usable(user)
+    assert [(finding.level, said in finding.what) for finding in found] == [(Level.REFUSED, True)]
+    assert "settle acl" in found[0].remedy
+
+
+def test_a_storage_is_written_read_and_left_as_it_was(tmp_path: Path) -> None:
+    """The probe is gone afterwards."""
+    assert storage(tmp_path.as_uri()) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("url", ["file:///dev/null/nowhere", "no-such-protocol://user:hidden-key@host/x"])
+def test_a_storage_that_cannot_be_used_is_refused(url: str) -> None:
+    """Without its address, which may hold a key."""
+    (finding,) = storage(url)
+    assert finding.level is Level.REFUSED
+    assert "hidden-key" not in repr(finding)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"myipr": {"base_url": "http://api.example/x", "api_key": "k"}}, ["SETTLE_MYIPR__BASE_URL"]),
+        ({"myipr": {"base_url": "https://api.example/x", "api_key": "k"}}, []),
+        ({"myipr": {"base_url": "http://127.0.0.1:8080/x", "api_key": "k"}}, []),
+        ({"redis_url": "redis://:hidden-key@redis.example/0"}, ["rediss://"]),
+        ({"redis_url": "rediss://:hidden-key@redis.example/0"}, []),
+        ({"broker_url": "amqp://u:hidden-key@rabbit.example//"}, ["amqps://"]),
+    ],
+    ids=str,
+)
+def test_what_travels_in_clear_text_is_named(values: dict[str, Any], named: list[str]) -> None:
+    """Keys and bodies over http:// and redis://, unless it is this machine."""
+    found = in_clear(made_of(**{"redis_url": "redis://127.0.0.1/0", **values}))
+    assert [word for finding, word in zip(found, named, strict=True) if word in finding.remedy] == named
+    assert "hidden-key" not in repr(found)
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    """A worker with which all is well."""
+    return {
+        "version": "1", "queues": ["celery", "settle.poll"], "clock": 0.1, "offset": 0.0, "settings": {"core": "a"},
+        "visibility_timeout": 900, "acks_late": True, "reject_on_worker_lost": True, "prefetch": 1, **changes,
+    }  # fmt: skip
+
+
+OWN = {"version": "1", "settings": {"core": "a"}, "offset": 0.0, "task_time_limit": 600.0}
+
+
+def asked(own: dict[str, Any] | None = None, **reports: dict[str, Any]) -> list[str]:
+    """What is wrong with these workers."""
+    found = workers(reports, ("celery", "settle.poll"), {**OWN, **(own or {})})
+    return [finding.what for finding in found if finding.level is not Level.FINE]
+
+
+def test_sound_workers_are_fine() -> None:
+    """Nothing to say."""
+    assert asked(a=report(), b=report()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"queues": ["settle.poll"]}, "no worker consumes celery"),
+        ({"clock": None}, "runs no clock"),
+        ({"clock": 40.0}, "has not looked for 40 s"),
+        ({"offset": None}, "does not reach Redis"),
+        ({"offset": 1.5}, "1.5 s ahead"),
+        ({"offset": -70.0}, "70.0 s behind"),
+        ({"visibility_timeout": 600}, "visibility timeout"),
+        ({"acks_late": False}, "acks_late"),
+        ({"prefetch": 4}, "prefetch"),
+        ({"reject_on_worker_lost": False}, "reject_on_worker_lost"),
+        ({"version": "2"}, "versions differ (1: this command; 2: a)"),
+        ({"settings": {"core": "b"}}, "the settings of core are not the same here and in a"),
+    ],
+    ids=str,
+)
+def test_each_fault_of_a_worker_is_named(changes: dict[str, Any], said: str) -> None:
+    """One spoilt report per rule, and one finding."""
+    (what,) = asked(a=report(**changes))
+    assert said in what
+
+
+def test_no_worker_and_a_stranger_are_named() -> None:
+    """Nobody answers, or somebody who does not know the question."""
+    assert "no worker answers" in asked()[0]
+    assert "other is no worker of Settle" in asked(a=report(), other={"error": "Unknown command 'settle'"})[0]
+
+
+def test_this_machines_own_clock_is_looked_at() -> None:
+    """The command signs nothing, but runs beside workers that do."""
+    assert "this machine" in asked({"offset": 3.0}, a=report())[0]

@@ -19,7 +19,7 @@ from jobs.errors import ConfigurationError
     [
         ("redis://host:1/2", None, "redis://host:1/2"),
         ("redis://host:1/2", "a", "redis://:a@host:1/2"),
-        ("rediss://settle@host:1/2?x=1", "p@:/;", "rediss://settle:p%40%3A%2F%3B@host:1/2?x=1"),
+        ("rediss://settle@host:1/2?x=1", "p@:/;", "rediss://settle:p%40%3A%2F%3B@host:1/2?x=1&ssl_cert_reqs=required"),
         ("sentinel://a:1;sentinel://b:2/3", None, "sentinel://a:1/3;sentinel://b:2/3"),
         ("sentinel://a;sentinel://b", "s", "sentinel://:s@a;sentinel://:s@b"),
         ("sentinel://u:p@a:1/3; sentinel://b:2;", None, "sentinel://u:p@a:1/3;sentinel://u:p@b:2/3"),

@@ -50,12 +50,17 @@ def test_a_missing_provider_names_its_variables() -> None:
         ({"SETTLE_MYIPR__BASE_URL": "ftp://a"}, "SETTLE_MYIPR__BASE_URL"),
         ({"SETTLE_METRICS__PORT": "70000"}, "SETTLE_METRICS__PORT"),
         ({"SETTLE_TRACES__ON": "perhaps"}, "SETTLE_TRACES__ON"),
+        ({"SETTLE_REDIS_URL": "rediss://a?ssl_cert_reqs=none"}, "SETTLE_REDIS_URL: leave out its ssl_ parameters"),
+        ({"SETTLE_REDIS_URL": "redis://a", "SETTLE_REDIS_TLS__CA_FILE": "pyproject.toml"}, "nothing is encrypted"),
+        ({"SETTLE_REDIS_URL": "rediss://a", "SETTLE_REDIS_TLS__CERT_FILE": "pyproject.toml"}, "set both or neither"),
+        ({"SETTLE_REDIS_URL": "rediss://a", "SETTLE_REDIS_TLS__CA_FILE": "no.pem"}, "SETTLE_REDIS_TLS__CA_FILE"),
     ],
 )
 def test_each_contradiction_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: str
 ) -> None:
     """One failing configuration per rule."""
+    monkeypatch.chdir(Path(__file__).parents[2])
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=told):

@@ -62,6 +62,8 @@ _COMMANDS = {
     "resume": ("control", "Go on with a paused job or provider, or reopen an expired job."),
     "cancel": ("control", "Cancel a job at any stage."),
     "replay": ("control", "Fetch and verify the files of a failed job again."),
+    "restored": ("restored", "After Redis came back from a copy: see that nothing is sent twice."),
+    "acl": ("acl", "Print the Redis user that Settle needs, and no more."),
     "doctor": ("doctor", "Look at the set-up and say what is wrong."),
     "dev": ("dev", "Run Redis, workers, Flower and the simulated APIs in this terminal."),
     "demo": ("demo", "Run fifteen jobs over four simulated APIs and check every outcome."),

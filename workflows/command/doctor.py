@@ -1,57 +1,82 @@
-"""`settle doctor`: reads the set-up and says what is wrong, with the remedy."""
+"""`settle doctor`: reads the whole set-up and says what is wrong, with the remedy.
+
+Settings, Redis, storage, workers (asked through the broker), and each configured provider's harmless calls.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
 
 import click
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from config import checks
 from config.checks import Finding, Level
+from config.checks import settings as of_settings
+from config.checks.ledger import usable
+from config.checks.storage import storage
+from config.checks.workers import workers
 from config.runtime import Runtime
-from config.settings import settings
+from config.settings import CoreSettings, settings
 from jobs.errors import ConfigurationError, InvalidJob
 from providers import discover
 from providers.errors import ProviderError
 from workflows.command import Exit
 
+#: Workers that have not answered by then are taken for dead, seconds.
+_PATIENCE = 2.0
 
-def examine() -> list[Finding]:
-    """Everything that is wrong with the settings and the Redis of this environment."""
+
+def _redis(run: Runtime) -> list[Finding]:
+    findings = checks.reachable(run.redis)
+    if any(finding.what.startswith("Redis does not answer") for finding in findings):
+        return findings
     try:
-        own = settings()
-        run = Runtime(own, retries=0)
-        findings = checks.reachable(run.redis)
-    except ConfigurationError as error:
-        return [Finding(Level.REFUSED, str(error), "correct the environment")]
-    for name, provider in own.providers().items():
-        if missing := provider.missing(name):
-            what = f"{name} is not configured: its jobs are refused"
-            findings.append(Finding(Level.WARNING, what, f"set {' and '.join(missing)}, if it is to be used"))
-    if own.flower.password is None:
-        findings.append(
-            Finding(Level.WARNING, "Flower has no login, so it does not start", "set SETTLE_FLOWER__PASSWORD")
-        )
-    return findings
+        return findings + usable(run.redis)
+    except RedisError as error:
+        what = f"Redis cannot be written ({type(error).__name__})"
+        return [*findings, Finding(Level.REFUSED, what, "look at its log, its disk and its memory")]
+
+
+def _workers(run: Runtime) -> list[Finding]:
+    # Late: the application reads its settings, and `settle --help` needs none.
+    from config.celery_app import QUEUES, app
+    from tasks.inspect import digests, machine_offset
+
+    try:
+        answers = app.control.broadcast("settle", reply=True, timeout=_PATIENCE) or []
+    except (OperationalError, RedisError, OSError) as error:
+        what = f"the broker does not answer ({type(error).__name__})"
+        return [Finding(Level.REFUSED, what, "check SETTLE_BROKER_URL, and that the server runs")]
+    own: dict[str, Any] = {
+        "version": version("settle"),
+        "settings": digests(run.settings),
+        "offset": machine_offset(run),
+        "task_time_limit": run.settings.stage_time_limit,
+    }
+    return workers({name: report for answer in answers for name, report in answer.items()}, QUEUES, own)
 
 
 def ask(name: str) -> list[Finding]:
-    """Make a provider's harmless calls, and tell where it differs from what is assumed.
-
-    Raises:
-        InvalidJob: there is no such provider.
-        ConfigurationError: it is not configured.
-    """
-    if name not in discover():
-        raise InvalidJob(f"provider: {name!r} is not one of {', '.join(discover())}")
+    """Make a provider's harmless calls, and tell where it differs from what is assumed."""
     run = Runtime(settings(), retries=0)
     try:
         probes = run.loop.run(run.provider(name).probe())
+    except ConfigurationError as error:
+        return [Finding(Level.REFUSED, f"{name}: {error}", "correct the environment")]
     except ProviderError as error:
         remedy = f"check SETTLE_{name.upper()}__BASE_URL and SETTLE_{name.upper()}__API_KEY"
         return [Finding(Level.REFUSED, f"{name}: {error}", remedy)]
+    except RedisError as error:  # some share a session through the ledger
+        return [
+            Finding(Level.REFUSED, f"{name}: could not be asked without Redis ({type(error).__name__})", "see Redis")
+        ]
     finally:
         run.close()
     return [
@@ -67,34 +92,74 @@ def reindex() -> Finding:
     return Finding(Level.FINE, f"{jobs} jobs are in the lists of their states and tags", "")
 
 
+def _configured(own: CoreSettings) -> list[str]:
+    return [name for name, provider in own.providers().items() if provider.base_url and not provider.missing(name)]
+
+
+def examine(providers: Iterable[str] | None) -> Iterable[tuple[str, list[Finding]]]:
+    """Look at everything, a subject at a time.
+
+    Args:
+        providers: whose harmless calls are made; those of all that are configured if none are named.
+    """
+    try:
+        own = settings()
+        own.redis()
+    except ConfigurationError as error:
+        yield "settings", [Finding(Level.REFUSED, str(error), "correct the environment")]
+        return
+    run = Runtime(own, retries=0)
+    yield "settings", of_settings.missing(own) + of_settings.in_clear(own)
+    found = _redis(run)
+    yield "redis", found
+    yield "storage", storage(own.storage())
+    if not any(finding.level is Level.REFUSED and "does not answer" in finding.what for finding in found):
+        yield "workers", _workers(run)
+    for name in _configured(own) if providers is None else providers:
+        yield "providers", ask(name)
+
+
 _COLOURS = {Level.REFUSED: "red", Level.WARNING: "yellow", Level.FINE: "green"}
 
 
+def _print(subject: str, findings: list[Finding]) -> None:
+    click.echo(click.style(subject, bold=True))
+    for finding in findings:
+        click.echo(f"  {click.style(finding.level.value, fg=_COLOURS[finding.level])}: {finding.what}")
+        if finding.remedy:
+            click.echo(f"      remedy: {finding.remedy}")
+    if not findings:
+        click.echo(f"  {click.style('fine', fg=_COLOURS[Level.FINE])}")
+
+
+def _print_json(subject: str, findings: list[Finding]) -> None:
+    for finding in findings:
+        click.echo(json.dumps({"subject": subject, **asdict(finding)}))
+
+
 @click.command()
-@click.option("--provider", "providers", multiple=True, metavar="NAME", help="Ask this API, too; may be given again.")
+@click.option("--provider", "providers", multiple=True, metavar="NAME", help="Ask this API only; may be given again.")
+@click.option("--no-providers", is_flag=True, help="Call no API.")
 @click.option("--reindex", "again", is_flag=True, help="Put in order what jobs are searched by.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def doctor(providers: tuple[str, ...], again: bool, as_json: bool) -> None:
-    """Look at the set-up; exit 5 if something would lose jobs, or cannot work at all.
+def doctor(providers: tuple[str, ...], no_providers: bool, again: bool, as_json: bool) -> None:
+    """Look at the whole set-up; exit 5 if something would lose jobs, or cannot work at all, else 0.
 
-    With --provider, the calls of that API that change nothing are made, and compared with what Settle assumes.
-    With --reindex, jobs that workers of an older version moved are found again by their state.
+    Each configured provider is asked, too: only calls that change nothing are made, and compared with what Settle
+    assumes. With --reindex, jobs that workers of an older version moved are found again by their state.
     """
-    findings = examine()
-    if again and all(finding.level is not Level.REFUSED for finding in findings):
-        findings.append(reindex())
-    for name in providers:
-        findings += ask(name)
-    for finding in findings:
-        if as_json:
-            click.echo(json.dumps(asdict(finding)))
-        else:
-            click.echo(f"{click.style(finding.level.value, fg=_COLOURS[finding.level])}: {finding.what}")
-            if finding.remedy:
-                click.echo(f"    remedy: {finding.remedy}")
-    if not as_json and all(finding.level is Level.FINE for finding in findings):
+    if unknown := set(providers) - set(discover()):
+        raise InvalidJob(f"provider: {min(unknown)!r} is not one of {', '.join(discover())}")
+    show: Callable[[str, list[Finding]], None] = _print_json if as_json else _print
+    worst: set[Level] = set()
+    for subject, findings in examine(() if no_providers else providers or None):
+        show(subject, findings)
+        worst |= {finding.level for finding in findings}
+    if again and Level.REFUSED not in worst:
+        show("search", [reindex()])
+    if not as_json and not worst - {Level.FINE}:
         click.echo("nothing is wrong")
-    sys.exit(Exit.SETUP if any(finding.level is Level.REFUSED for finding in findings) else Exit.DONE)
+    sys.exit(Exit.SETUP if Level.REFUSED in worst else Exit.DONE)
 
 
 COMMANDS = {"doctor": doctor}

@@ -76,7 +76,8 @@ class House:
         while True:
             try:
                 return self.client.send_task(name, kwargs=kwargs, task_id=own_id)
-            except (OperationalError, redis.RedisError):
+            # A stock client's first message after a lost connection; kombu_guard keeps the last of these from workers.
+            except (OperationalError, redis.RedisError, AttributeError):
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.2)

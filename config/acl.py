@@ -17,14 +17,13 @@ COMMANDS = {
     *("client|setinfo", "hello", "info", "multi", "exec", "ping", "time", "evalsha", "script|exists", "script|load"),
     *("del", "exists", "get", "set", "pexpire", "hdel", "hget", "hgetall", "hmget", "hset", "hsetnx"),
     *("brpop", "llen", "lpush", "sadd", "smembers", "srem", "xrange", "xread", "xrevrange"),
-    *("echo", "zadd", "zcard", "zrange", "zrangebyscore", "zrem", "zremrangebyscore", "zrevrange", "zscore"),
+    *("echo", "zadd", "zcard", "zcount", "zrange", "zrangebyscore", "zrem", "zremrangebyscore", "zrevrange", "zscore"),
     *("publish", "psubscribe", "subscribe", "unsubscribe"),
 }
 
 #: Sent now and then, and why.
 SELDOM = {
     "select": "another database than 0",
-    "zcount": "the figures of the ledger, where metrics are on",
     "hlen": "settle restored",
     "persist": "a finished job is reopened by a person",
     "ltrim": "a message that is no trigger is refused",

@@ -380,9 +380,12 @@ class MemoryLedger:
                     counts=self.counts(provider),
                     oldest=codec.millis(min(created)) / 1000 if created else None,
                     latest=max((codec.millis(job.created_at) for job in shelf.jobs.values()), default=0) / 1000 or None,
+                    due=sum(due <= self._now() for due in shelf.due.values()),
                     lateness=max(self._now() - min(shelf.due.values()), 0) / 1000 if shelf.due else 0.0,
+                    bundles=sum(until > self._now() for until in shelf.bundles.values()),
                     gate=gate,
                     paused_until=self.paused_until(provider),
+                    failures=shelf.failures,
                 )
             )
         return found

@@ -322,7 +322,6 @@ class RedisLedger:
         for move, job in zip(moves, written, strict=True):
             if job is not None and move.before.finished and not job.finished:  # reopened by a person
                 self._redis.persist(self._owner(job.id))
-                self._redis.delete(self._key(job.provider, "oldest"))  # it may be older: see `jobs.figures`
         return written
 
     def _move(self, provider: str, moves: Sequence[Move]) -> list[int]:

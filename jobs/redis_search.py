@@ -139,19 +139,21 @@ class RedisSearch:
         states = sorted(UNFINISHED)
         pipe = self._redis.pipeline(transaction=False)
         for provider in providers:
-            self._mend(provider)
-            index = self._key(provider, "index")
+            index, due = self._key(provider, "index"), self._key(provider, "due")
             pipe.hgetall(self._key(provider, "counts"))
             pipe.hmget(self._key(provider, "gate"), "paused_until", "failures")
-            pipe.zrange(self._key(provider, "due"), 0, 0, withscores=True)
+            pipe.zcount(self._key(provider, "bundles"), f"({now}", "+inf")
+            pipe.zcount(due, "-inf", now)
+            pipe.zrange(due, 0, 0, withscores=True)
             pipe.zrevrange(index, 0, 0, withscores=True)
             for state in states:
                 pipe.zrange(f"{index}:state:{state.value}", 0, 0, withscores=True)
         answers = pipe.execute()
-        each = 4 + len(states)
+        each = 6 + len(states)
         found = []
         for number, provider in enumerate(providers):
-            counts, (paused, failures), due, latest, *oldest = answers[number * each : (number + 1) * each]
+            mine = answers[number * each : (number + 1) * each]
+            counts, (paused, failures), bundles, due, first, latest, *oldest = mine
             created = [ends[0][1] for ends in oldest if ends]
             gate = gate_of(now, int(paused or 0), int(failures or 0))
             found.append(
@@ -160,9 +162,12 @@ class RedisSearch:
                     counts={JobState(state): int(count) for state, count in counts.items() if int(count)},
                     oldest=min(created) / 1000 if created else None,
                     latest=latest[0][1] / 1000 if latest else None,
-                    lateness=max(now - due[0][1], 0) / 1000 if due else 0.0,
+                    due=due,
+                    lateness=max(now - first[0][1], 0) / 1000 if first else 0.0,
+                    bundles=bundles,
                     gate=gate,
                     paused_until=int(paused) / 1000 if gate == "closed" else 0.0,
+                    failures=int(failures or 0),
                 )
             )
         return found

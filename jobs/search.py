@@ -98,18 +98,24 @@ class Overview:
         counts: how many jobs are in each state; of finished ones, how many ever got there.
         oldest: when the oldest unfinished job was created, seconds since the epoch; none if there is none.
         latest: when the newest job that is kept was created.
+        due: how many jobs should be looked at by now.
         lateness: seconds since the wake-up time of the job that is due for longest; 0 if none is due.
+        bundles: how many bundles are queued or running.
         gate: whether its jobs are let through.
         paused_until: when a closed gate opens, seconds since the epoch; 0 if it is not closed.
+        failures: pauses in a row.
     """
 
     provider: str
     counts: Mapping[JobState, int] = field(default_factory=dict)
     oldest: float | None = None
     latest: float | None = None
+    due: int = 0
     lateness: float = 0.0
+    bundles: int = 0
     gate: Gate = Gate.OPEN
     paused_until: float = 0.0
+    failures: int = 0
 
     @property
     def unfinished(self) -> int:

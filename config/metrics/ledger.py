@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -17,15 +17,13 @@ from redis.exceptions import RedisError, ResponseError
 
 from config.metrics.declared import OF_LEDGER
 from config.runtime import Runtime
-from jobs.figures import FigureReader, LedgerFigures, ProviderFigures
+from jobs.search import Gate, Overview
 from jobs.states import JobState
 
 logger = logging.getLogger(__name__)
 
 #: Whoever asks again within so many seconds gets the same answer.
 _KEPT = 1.0
-
-_GATE = ("open", "half_open", "closed")
 
 Value = tuple[tuple[str, ...], float]
 
@@ -42,7 +40,6 @@ class LedgerCollector(Collector):
         self._run = run
         self._queues = tuple(queues)
         self._lock = threading.Lock()
-        self._reader = FigureReader(run.redis, run.clock)
         self._held: tuple[float, dict[str, list[Value]]] | None = None
         self._broker: Any = None
         if run.settings.broker().startswith(("redis://", "rediss://")):
@@ -70,11 +67,12 @@ class LedgerCollector(Collector):
 
     def _read(self) -> dict[str, list[Value]]:
         try:
-            figures = self._reader.read(self._run.settings.providers())
+            overviews = self._run.ledger.overview(list(self._run.settings.providers()))
+            memory: Any = self._run.redis.info("memory")
         except (RedisError, OSError) as error:
             logger.warning("figures_not_read", extra={"fields": {"error": type(error).__name__}})
             return {"settle_ledger_up": [((), 0)]}
-        values = _of_ledger(figures)
+        values = _of_ledger(overviews, memory, self._run.clock.now())
         with suppress(RedisError, OSError):
             values["settle_queue_messages"] = list(self._waiting())
         return values
@@ -90,27 +88,27 @@ class LedgerCollector(Collector):
                 yield (queue,), length
 
 
-def _of_ledger(figures: LedgerFigures) -> dict[str, list[Value]]:
+def _of_ledger(overviews: Iterable[Overview], memory: Mapping[str, Any], now: float) -> dict[str, list[Value]]:
     values: dict[str, list[Value]] = {
         "settle_ledger_up": [((), 1)],
-        "settle_ledger_memory_bytes": [((), figures.memory)],
-        "settle_ledger_memory_limit_bytes": [((), figures.memory_limit)],
+        "settle_ledger_memory_bytes": [((), int(memory["used_memory"]))],
+        "settle_ledger_memory_limit_bytes": [((), int(memory.get("maxmemory", 0)))],
     }
-    for provider, own in figures.providers.items():
-        for name, found in _of_provider(own).items():
-            values.setdefault(name, []).extend(((provider, *labels), value) for labels, value in found)
+    for own in overviews:
+        for name, found in _of_provider(own, now).items():
+            values.setdefault(name, []).extend(((own.provider, *labels), value) for labels, value in found)
     return values
 
 
-def _of_provider(own: ProviderFigures) -> dict[str, list[Value]]:
+def _of_provider(own: Overview, now: float) -> dict[str, list[Value]]:
     return {
-        "settle_jobs": [((state.value,), own.jobs[state]) for state in JobState],
+        "settle_jobs": [((state.value,), max(own.counts.get(state, 0), 0)) for state in JobState],
         "settle_jobs_due": [((), own.due)],
-        "settle_overdue_seconds": [((), own.overdue)],
-        "settle_oldest_job_seconds": [((), own.oldest)] if own.oldest is not None else [],
+        "settle_overdue_seconds": [((), own.lateness)],
+        "settle_oldest_job_seconds": [((), max(now - own.oldest, 0.0) if own.oldest is not None else 0.0)],
         "settle_bundles_outstanding": [((), own.bundles)],
-        "settle_gate": [((state,), float(own.gate == state)) for state in _GATE],
-        "settle_gate_pause_seconds": [((), own.pause)],
+        "settle_gate": [((gate.value,), float(own.gate is gate)) for gate in Gate],
+        "settle_gate_pause_seconds": [((), max(own.paused_until - now, 0.0))],
         "settle_gate_failures": [((), own.failures)],
     }
 

@@ -153,12 +153,44 @@ def test_where_everything_stands(ledger: Ledger, new_job: NewJob, failed_job: Ne
     ledger.pause("beta", 60.0)
     alpha, beta, gamma = ledger.overview(["alpha", "beta", "gamma"])
     counts = {S.FAILED: 1, S.ACCEPTED: 1, S.POLLING: 1}
-    assert alpha == Overview("alpha", counts, oldest=begin + 1, latest=begin + 2, lateness=7.0)
+    assert alpha == Overview("alpha", counts, oldest=begin + 1, latest=begin + 2, due=1, lateness=7.0)
     assert (alpha.unfinished, beta.unfinished) == (2, 0)
-    assert beta == Overview("beta", gate=Gate.CLOSED, paused_until=begin + 70)
+    assert beta == Overview("beta", gate=Gate.CLOSED, paused_until=begin + 70, failures=1)
     assert gamma == Overview("gamma")
     clock.advance(60)
-    assert ledger.overview(["beta"]) == [Overview("beta", gate=Gate.HALF_OPEN)]
+    assert ledger.overview(["beta"]) == [Overview("beta", gate=Gate.HALF_OPEN, failures=1)]
+
+
+def _oldest(ledger: Ledger) -> float | None:
+    return ledger.overview(["alpha"])[0].oldest
+
+
+def test_the_oldest_job_is_told_in_whatever_order_they_end(ledger: Ledger, new_job: NewJob, clock: ManualClock) -> None:
+    """Also when a person brings one back."""
+    begin = clock.now()
+    for number in range(4):
+        ledger.accept(new_job(f"j-{number}"))
+        clock.advance(10)
+    for ended, oldest in (("j-1", 0), ("j-0", 20), ("j-3", 20), ("j-2", None)):
+        (job,) = ledger.begin("alpha", [(ended, None)], list(S), 30.0)
+        assert ledger.write([job.to(S.EXPIRED, now=clock.now())])[0]
+        assert _oldest(ledger) == (None if oldest is None else begin + oldest), ended
+    ledger.write([ledger.get("j-1").reopen(S.ACCEPTED, due_at=clock.now(), now=clock.now())])
+    assert _oldest(ledger) == begin + 10
+
+
+def test_what_is_due_and_what_is_in_hand(ledger: Ledger, new_job: NewJob, clock: ManualClock) -> None:
+    """A job in the future is not due; what was claimed is in a bundle, for as long as its lease lasts."""
+    for job_id, later in (("a", 0), ("b", 2), ("c", 100)):
+        ledger.accept(new_job(job_id, due_at=clock.now() + later))
+    clock.advance(5)
+    (alpha,) = ledger.overview(["alpha"])
+    assert (alpha.due, alpha.lateness, alpha.bundles) == (2, 5.0, 0)
+    ledger.claim("alpha", ClaimLimits(bundle_size=100, bundles=100, lease=30.0))
+    (alpha,) = ledger.overview(["alpha"])
+    assert (alpha.due, alpha.lateness, alpha.bundles) == (0, 0.0, 1)
+    clock.advance(31)
+    assert ledger.overview(["alpha"])[0].bundles == 0  # whoever had it is dead
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:", ":a", "x:a", "1:a b", "99999999999999999:a", "١:a"])
@@ -250,6 +282,19 @@ class TestInRedis:
             Query(("alpha",), text="job-1", limit=10),
         ):
             assert read(query) <= 11, query
+
+    def test_a_full_server_still_tells_where_everything_stands(
+        self, real: RedisLedger, redis_client: redis.Redis, new_job: NewJob, clock: ManualClock
+    ) -> None:
+        """Just then somebody looks."""
+        real.accept(new_job("a"))
+        clock.advance(3)
+        redis_client.config_set("maxmemory", "1mb")
+        try:
+            (alpha,) = real.overview(["alpha"])
+        finally:
+            redis_client.config_set("maxmemory", "0")
+        assert (alpha.oldest, alpha.due) == (clock.now() - 3, 1)
 
     def test_a_move_without_a_new_state_touches_no_set(
         self, real: RedisLedger, redis_client: redis.Redis, new_job: NewJob, clock: ManualClock

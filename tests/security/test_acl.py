@@ -75,7 +75,6 @@ def test_what_is_seldom_sent_is_allowed_on_the_queues(server: EmbeddedRedis, nam
     """Asked of Redis without doing it."""
     arguments: dict[str, tuple[str, ...]] = {
         "select": ("0",), "unwatch": (), "punsubscribe": (), "watch": ("unacked",),
-        "zcount": ("settle:{myipr}:due", "0", "1"),
         "persist": ("settle:owner:x",), "hlen": ("settle:inbox:celery:held",), "mget": ("celery-task-meta-x",),
         "ltrim": ("settle:inbox:celery:refused", "0", "1"), "setex": ("celery-task-meta-x", "1", "x"),
         "rpop": ("settle.poll",), "rpush": ("settle.poll", "x"), "wait": ("1", "0"),

@@ -41,7 +41,7 @@ def tags_of(pairs: Iterable[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise InvalidJob(f"tag: {pair[:100]!r} is not NAME=VALUE")
+            raise InvalidJob("tag: give it as NAME=VALUE")  # not quoted: it may be personal
         tags[name] = value
     return tags
 

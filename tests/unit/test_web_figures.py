@@ -95,7 +95,7 @@ def test_what_is_no_moment(text: str) -> None:
 def test_tags_from_pairs() -> None:
     """The first equals sign parts name and value."""
     assert tags_of(["a=b=c", "d="]) == {"a": "b=c", "d": ""}
-    with pytest.raises(InvalidJob, match="tag: 'x' is not NAME=VALUE"):
+    with pytest.raises(InvalidJob, match="tag: give it as NAME=VALUE"):
         tags_of(["x"])
 
 

@@ -67,8 +67,9 @@ class Pace:
                 self._waiting.append(place)
                 self._ask()
                 turn = await place
-                while (left := turn.at - self._book.now()) > 0:
-                    await asyncio.sleep(max(left, 0.001))  # timers count whole milliseconds, and may be early
+                # Timers count whole milliseconds, and may be early.
+                while (left := turn.at - self._book.now()) > 0:  # noqa: ASYNC110
+                    await asyncio.sleep(max(left, 0.001))
                 if self._book.now() <= turn.until:
                     return turn
                 place = asyncio.get_running_loop().create_future()  # this process stood still: the turn is gone

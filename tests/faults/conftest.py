@@ -21,7 +21,6 @@ import redis
 from celery import Celery
 
 import simulator
-from config.embedded import EmbeddedRedis
 from jobs.errors import IllegalMove, JobNotFound
 from jobs.ledger import Event
 from jobs.record import Job
@@ -31,7 +30,8 @@ from simulator import samples
 from simulator.account import JobAccount
 from simulator.plans import PROVIDERS, Provider
 from tests.acceptance.conftest import House, until
-from workflows.command.control import resolving
+from tests.acceptance.servers import Servers
+from workflows.acts import resolving
 from workflows.command.stack import Process, celery, pointed_at, running
 
 LEASE = 3.0
@@ -314,7 +314,7 @@ def alive(workers: Iterable[Process]) -> list[Process]:
 def house(tmp_path: Path) -> Iterator[Ward]:
     """A house of one's own, without workers yet."""
     with ExitStack() as exits:
-        server = exits.enter_context(EmbeddedRedis(tmp_path))
+        server = exits.enter_context(Servers(tmp_path))
         sim = exits.enter_context(simulator.running(speed=SPEED, seed=11))
         sim.set_switches("lettrlabs", repeated_order_id="accepted")  # a second POST shows
         client = Celery(broker=server.url, set_as_current=False)  # results are read where a caller's backend does

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,22 +25,10 @@ from kombu.exceptions import OperationalError
 import simulator
 from config.embedded import EmbeddedRedis
 from jobs.redis_ledger import RedisLedger
+from tests.waiting import PATIENCE
 from workflows.command.stack import Process, celery, pointed_at, running
 
 from .servers import Servers, servers
-
-#: Everything here ends well within this time, seconds.
-PATIENCE = 40.0
-
-
-def until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-    """Wait for a condition with a deadline; returns what it gave."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not in {patience:g} s: {what}")
 
 
 @dataclass

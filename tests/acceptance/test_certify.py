@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .conftest import PYTHON, House, until
+from tests.waiting import until
+
+from .conftest import PYTHON, House
 from .test_robust import QUICK
 
 pytestmark = pytest.mark.acceptance

@@ -15,9 +15,10 @@ import pytest
 from kombu.exceptions import ChannelError
 
 from simulator import samples
+from tests.waiting import until
 from workflows.command.stack import Process, running, signing
 
-from .conftest import PYTHON, House, until
+from .conftest import PYTHON, House
 from .test_robust import QUICK
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.every_broker]

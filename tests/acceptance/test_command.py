@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from simulator import samples
+from tests.waiting import until
 from workflows.command.stack import Process, running
 
-from .conftest import PYTHON, House, until
+from .conftest import PYTHON, House
 
 pytestmark = pytest.mark.acceptance
 

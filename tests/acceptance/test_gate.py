@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from simulator import samples
+from tests.waiting import until
 
-from .conftest import House, until
+from .conftest import House
 
 pytestmark = pytest.mark.acceptance
 

@@ -17,8 +17,9 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from simulator import samples
+from tests.waiting import until
 
-from .conftest import PYTHON, House, until
+from .conftest import PYTHON, House
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.every_broker]
 

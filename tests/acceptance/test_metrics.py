@@ -14,8 +14,9 @@ import pytest
 
 from config.embedded import free_port
 from simulator import samples
+from tests.waiting import until
 
-from .conftest import House, until
+from .conftest import House
 
 pytestmark = pytest.mark.acceptance
 

@@ -12,8 +12,9 @@ import pytest
 import redis
 
 from simulator import samples
+from tests.waiting import until
 
-from .conftest import PYTHON, House, until
+from .conftest import PYTHON, House
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 

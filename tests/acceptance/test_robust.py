@@ -12,9 +12,10 @@ import pytest
 from redis.exceptions import OutOfMemoryError
 
 from simulator import samples
+from tests.waiting import until
 from workflows.command.stack import Process, running
 
-from .conftest import PYTHON, House, until
+from .conftest import PYTHON, House
 
 pytestmark = pytest.mark.acceptance
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from simulator import samples
+from tests.waiting import until
 
-from .conftest import House, until
+from .conftest import House
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
 

@@ -11,9 +11,10 @@ import pytest
 
 from jobs.errors import JobFailed
 from simulator import samples
+from tests.waiting import until
 from workflows.command.stack import Process
 
-from .conftest import House, until
+from .conftest import House
 from .test_robust import QUICK
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]

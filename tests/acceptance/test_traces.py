@@ -11,8 +11,9 @@ import pytest
 
 from config.embedded import free_port
 from simulator import samples
+from tests.waiting import until
 
-from .conftest import PYTHON, House, until
+from .conftest import PYTHON, House
 from .receiver import Received, receiving
 
 pytestmark = pytest.mark.acceptance

@@ -14,9 +14,10 @@ import pytest
 
 from jobs.errors import JobFailed
 from tests.packages import ROOT, blocks, install
+from tests.waiting import until
 
 from .acme import KEY, PROOF, Acme, serving
-from .conftest import PYTHON, House, _house, until
+from .conftest import PYTHON, House, _house
 from .servers import Servers
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]

@@ -14,7 +14,7 @@ from jobs.artifacts import Artifact
 from jobs.record import Failure
 from jobs.states import JobState, Wish
 from simulator import samples
-from tests.web.conftest import until
+from tests.waiting import until
 
 from .conftest import Town
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from celery import Celery
@@ -12,16 +11,10 @@ from celery.result import AsyncResult
 
 from simulator import samples
 from simulator.control import ControlClient
+from tests import waiting
 
-
-def until(condition: Callable[[], Any], what: str, patience: float = 60.0) -> Any:
-    """Wait for a condition with a deadline; returns what it gave."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not in {patience:g} s: {what}")
+#: Containers take their time, seconds.
+until = partial(waiting.until, patience=60.0)
 
 
 @dataclass

@@ -11,6 +11,7 @@ import pytest
 
 from providers.base import Provider, Verdict
 from providers.errors import BadAnswer, Busy, LostAnswer, NotSent, Refused
+from providers.lettrlabs.posts import Posts
 from simulator import samples
 
 from .bench import CONVERT, Bench, Trip, finished, go, job_of
@@ -154,8 +155,16 @@ def test_a_forgotten_post_counts_as_long_as_it_fits(bench: Bench, apart: float, 
     go(check())
 
 
-def test_a_post_under_way_is_waited_for(bench: Bench) -> None:
+def test_a_post_under_way_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be answered any moment; then its upload is adopted, and the other one is ours."""
+    looks: list[object] = []
+    original = Posts.others
+
+    def others(self: Posts, *args: Any) -> dict[str, float]:
+        looks.append(args)
+        return original(self, *args)
+
+    monkeypatch.setattr(Posts, "others", others)
 
     async def check() -> None:
         async with bench.trip(CONVERT, body("SO-1"), job_id="one") as trip, bench.provider("lettrlabs") as provider:
@@ -165,7 +174,9 @@ def test_a_post_under_way_is_waited_for(bench: Bench) -> None:
             notes = bench.notes
             notes.enter("lettrlabs", "posts", "two 0123456789ab", notes.now(), 1e6)
             asking = asyncio.create_task(trip.locate())
-            await asyncio.sleep(0.3)
+            async with asyncio.timeout(10):
+                while len(looks) < 3:  # noqa: ASYNC110  # the list was read, and the book looked at again
+                    await asyncio.sleep(0.01)
             assert not asking.done()
             notes.enter("lettrlabs", "posts", "late 0123456789ab", notes.now(), 1e6)  # left after the list was read
             provider.uploads.adopt(theirs, "two")

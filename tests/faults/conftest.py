@@ -29,8 +29,9 @@ from jobs.states import JobState
 from simulator import samples
 from simulator.account import JobAccount
 from simulator.plans import PROVIDERS, Provider
-from tests.acceptance.conftest import House, until
+from tests.acceptance.conftest import House
 from tests.acceptance.servers import Servers
+from tests.waiting import until
 from workflows.acts import resolving
 from workflows.command.stack import Process, celery, pointed_at, running
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import Sent, Ward, kill, until
+from tests.waiting import until
+
+from .conftest import Sent, Ward, kill
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(150)]
 

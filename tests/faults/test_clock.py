@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
+from tests.waiting import until
 from workflows.command.stack import Process
 
-from .conftest import Ward, kill, ready, until
+from .conftest import Ward, kill, ready
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(150)]
 

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .conftest import Sent, Ward, until
+from tests.waiting import until
+
+from .conftest import Sent, Ward
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from config.fail_points import FAIL_POINTS
+from tests.waiting import until
 from workflows.command.stack import Process
 
-from .conftest import GRACE, Ward, alive, until
+from .conftest import GRACE, Ward, alive
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
 

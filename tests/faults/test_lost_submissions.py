@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import LEASE, Sent, Ward, alive, until
+from tests.waiting import until
+
+from .conftest import LEASE, Sent, Ward, alive
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
 

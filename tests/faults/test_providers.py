@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from simulator.plans import Provider
+from tests.waiting import until
 from workflows.command.stack import Process
 
-from .conftest import GRACE, Sent, Ward, alive, every, until
+from .conftest import GRACE, Sent, Ward, alive, every
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(150)]
 

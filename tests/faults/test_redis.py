@@ -10,9 +10,10 @@ from collections.abc import Callable
 import pytest
 import redis
 
+from tests.waiting import until
 from workflows.command.stack import Process
 
-from .conftest import Sent, Ward, alive, every, until
+from .conftest import Sent, Ward, alive, every
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(150)]
 

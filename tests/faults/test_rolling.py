@@ -7,9 +7,10 @@ import time
 
 import pytest
 
+from tests.waiting import until
 from workflows.command.stack import Process
 
-from .conftest import Sent, Ward, until
+from .conftest import Sent, Ward
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 

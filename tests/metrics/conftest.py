@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,25 +17,13 @@ import pytest
 import yaml
 
 from config.embedded import free_port
+from tests.waiting import until
 from workflows.command.stack import Process, Stack, running
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "docker" / "prometheus" / "alerts.yml"
 CONFIG = ROOT / "docker" / "prometheus" / "prometheus.yml"
 DASHBOARD = ROOT / "docker" / "grafana" / "dashboards" / "settle.json"
-
-#: Everything here ends well within this time, seconds.
-PATIENCE = 40.0
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait for a condition with a deadline; returns what it gave."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not in {PATIENCE:g} s: {what}")
 
 
 def program(name: str) -> str:

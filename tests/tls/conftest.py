@@ -13,7 +13,7 @@ import redis
 import trustme
 
 from config.embedded import free_port
-from tests.acceptance.conftest import until
+from tests.waiting import until
 
 PASSWORD = "admin-password-of-this-lane"
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +19,7 @@ from jobs.artifacts import Artifact, Verification
 from jobs.record import Failure, Job
 from jobs.redis_ledger import RedisLedger
 from jobs.states import JobState
+from tests.waiting import PATIENCE
 from workflows.command.stack import Process, running
 
 from .description import check
@@ -27,19 +27,6 @@ from .description import check
 USER, PASSWORD = "operator", "an-invented-password"
 SECRET = "body-that-nobody-may-see"
 CHANGES = {"X-Requested-With": "tests"}
-
-#: Everything here ends well within this time, seconds.
-PATIENCE = 20.0
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait for a condition with a deadline; returns what it gave."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not in {PATIENCE:g} s: {what}")
 
 
 @dataclass

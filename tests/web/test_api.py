@@ -17,8 +17,9 @@ import pytest
 from config.embedded import EmbeddedRedis
 from jobs.record import Failure
 from jobs.states import JobState, Wish
+from tests.waiting import until
 
-from .conftest import CHANGES, PASSWORD, SECRET, Site, started, until
+from .conftest import CHANGES, PASSWORD, SECRET, Site, started
 
 S = JobState
 BODY = {"name": SECRET, "category_id": "10", "hash": "ab" * 32, "size": "12"}

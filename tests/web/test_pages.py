@@ -12,8 +12,9 @@ import pytest
 from jobs.artifacts import Artifact
 from jobs.record import Failure
 from jobs.states import JobState, Wish
+from tests.waiting import until
 
-from .conftest import SECRET, Site, until
+from .conftest import SECRET, Site
 
 S = JobState
 EVIL = "<script>alert(1)</script>"

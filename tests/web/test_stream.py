@@ -12,8 +12,9 @@ import pytest
 
 from config.embedded import EmbeddedRedis
 from jobs.states import JobState
+from tests.waiting import until
 
-from .conftest import Site, Told, events, started, until
+from .conftest import Site, Told, events, started
 
 
 @contextmanager

@@ -1,9 +1,14 @@
-"""A guard for a crash of Celery 5.7.0 with kombu 5.7.0 and redis-py 8.
+"""Two guards for Celery 5.7.0 with kombu 5.7.0 and redis-py 8: a worker that exits, and one that falls silent.
 
 When the Redis connection drops, Celery's consumer closes the connection a second time; if the worker holds an
 unacknowledged message, kombu then asks a detached channel for its connection parameters and the worker process exits
 with `AttributeError: 'NoneType' object has no attribute 'hostname'`. Nobody catches that; a connection error everybody
 does. The message itself comes back by the visibility timeout, and the job long before that by its lease.
+
+When an acknowledgement cannot be sent, kombu logs "Couldn't ack" and goes on, with the message still in its books. A
+worker may hold only so many; after as many lost acknowledgements it asks for none any more, for ever, and does not
+notice the connection it lost. Here the message leaves the books all the same: the worker asks for the next one, and if
+the connection is gone, finds that out and makes a new one.
 """
 
 from __future__ import annotations
@@ -12,11 +17,17 @@ from functools import wraps
 from typing import Any
 
 from kombu.transport import redis as transport
+from kombu.transport import virtual
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 
 def install() -> None:
-    """Make a detached channel raise a connection error. Safe to call again."""
+    """Put both in place. Safe to call again."""
+    _guard_detached_channels()
+    _guard_lost_acknowledgements()
+
+
+def _guard_detached_channels() -> None:
     channel: Any = transport.Channel
     original = channel._connparams
     if getattr(original, "guarded", False):
@@ -30,3 +41,21 @@ def install() -> None:
 
     connparams.guarded = True  # type: ignore[attr-defined]
     channel._connparams = connparams
+
+
+def _guard_lost_acknowledgements() -> None:
+    books: Any = transport.QoS
+    original = books.ack
+    if getattr(original, "guarded", False):
+        return
+
+    @wraps(original)
+    def ack(self: Any, delivery_tag: str) -> None:
+        try:
+            original(self, delivery_tag)
+        except self.channel.connection_errors:
+            virtual.QoS.ack(self, delivery_tag)
+            raise
+
+    ack.guarded = True  # type: ignore[attr-defined]
+    books.ack = ack

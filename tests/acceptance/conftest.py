@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,30 @@ def pooled(request: pytest.FixtureRequest, pool: str, tmp_path_factory: pytest.T
         house = _house(tmp, exits.enter_context(_servers(request, tmp)), exits)
         house.worker("-P", pool, "-c", "2", name=pool)
         yield house
+
+
+@pytest.fixture(autouse=True)
+def _told(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What the workers logged and where each job stands is shown with a test that fails."""
+    name = next((name for name in ("pooled", "house") if name in request.fixturenames), None)
+    house: House | None = request.getfixturevalue(name) if name else None
+    begin = len(house.log) if house else 0
+    yield
+    if house:
+        print(*house.log[begin:], *_whereabouts(house), sep="\n")  # noqa: T201
+
+
+def _whereabouts(house: House) -> list[str]:
+    """A line for each event of each job, and one for where it is now."""
+    with suppress(redis.RedisError):
+        providers = ("commonsdb", "lettrlabs", "myipr", "unique_tokens")
+        events = [event for provider in providers for event in house.ledger.events(provider)]
+        jobs = [job for provider in providers for job in house.ledger.jobs(provider)]
+        return [
+            *(f"{e.at:.3f} {e.job_id}: {e.source} → {e.target} {dict(e.data)}" for e in events),
+            *(f"{job.id} is {job.state}, due {job.due_at}, {job.failure}" for job in jobs),
+        ]
+    return ["Redis does not answer"]
 
 
 @pytest.fixture(autouse=True)

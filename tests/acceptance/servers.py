@@ -42,6 +42,9 @@ class Servers:
     #: How fast the simulated APIs run.
     speed = 60.0
 
+    #: Whether `disturb` breaks every connection.
+    fails_over = False
+
     def __init__(self, folder: Path) -> None:
         self.redis = EmbeddedRedis(folder)
 
@@ -139,6 +142,7 @@ class Sentinels(Servers):
 
     #: A fail-over takes a second or two: jobs must last longer, or it would not be in their middle.
     speed = 12.0
+    fails_over = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

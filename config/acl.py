@@ -14,7 +14,19 @@ from importlib.resources import files
 
 #: Sent in every run, by the ledger, by kombu and Celery, by Flower. `a|b` is the subcommand b of a.
 COMMANDS = {
-    *("client|setinfo", "hello", "info", "multi", "exec", "ping", "time", "evalsha", "script|exists", "script|load"),
+    *(
+        "client|setinfo",
+        "client|tracking",
+        "hello",
+        "info",
+        "multi",
+        "exec",
+        "ping",
+        "time",
+        "evalsha",
+        "script|exists",
+        "script|load",
+    ),
     *("del", "exists", "get", "set", "pexpire", "hdel", "hget", "hgetall", "hmget", "hset", "hsetnx"),
     *("brpop", "llen", "lpush", "sadd", "smembers", "srem", "xrange", "xread", "xrevrange"),
     *("echo", "zadd", "zcard", "zcount", "zrange", "zrangebyscore", "zrem", "zremrangebyscore", "zrevrange", "zscore"),

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from kombu.utils.json import loads
+from redis import Redis
 from redis.exceptions import RedisError
 
 from config import metrics, servers
@@ -24,6 +25,7 @@ from jobs.errors import InvalidJob
 from jobs.inbox import Inbox
 from jobs.record import Job
 from tasks.announce import Announcer
+from tasks.arrivals import Arrivals
 from tasks.clock import nudge
 from tasks.intake import new_job, record_all
 from tasks.repeat import Repeating
@@ -36,6 +38,9 @@ INTAKE_QUEUE = "celery"
 
 #: Messages in one go; between two the worker's own loop runs.
 _AT_ONCE = 50
+
+#: Between two looks while Redis tells of arrivals, seconds: for what was taken and not done, and should one go unheard.
+_SELDOM = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,20 +158,30 @@ class Intake(Repeating):
         """Have a ledger and a connection to the broker of its own."""
         # Better a missed look than a long wait.
         self._run = Runtime(settings(), retries=0)
-        broker = servers.client(
-            self._run.settings,
-            self._run.settings.broker(),
-            decode_responses=True,
-            socket_timeout=5,
-            socket_connect_timeout=5,
-            socket_keepalive=True,
-        )
-        self._inbox = Inbox(broker, INTAKE_QUEUE, lease=self._run.settings.lease, clock=self._run.clock)
+        inbox, clock = self._broker(), self._run.clock
+        self._inbox = Inbox(inbox, INTAKE_QUEUE, lease=self._run.settings.lease, clock=clock)
         self._announcer = Announcer(consumer.app, consumer.hostname)
+        self._arrivals = Arrivals(self._broker(protocol=3), INTAKE_QUEUE, self.nudge_soon)
+        if consumer.hub is not None:  # without an event loop nobody can be woken
+            self._arrivals.start()
+
+    def _broker(self, **options: Any) -> Redis:
+        own = self._run.settings
+        timeouts = {"socket_timeout": 5, "socket_connect_timeout": 5}
+        return servers.client(own, own.broker(), decode_responses=True, socket_keepalive=True, **timeouts, **options)
+
+    def stop(self, consumer: Any) -> None:
+        """Receive no more."""
+        self._arrivals.stop()
+        super().stop(consumer)
+
+    shutdown = stop
 
     def look(self) -> float:
-        """Receive what waits; look again at once if there may be more."""
+        """Receive what waits; look again at once if there may be more, and now and then if arrivals are told."""
         taken = receive(self._run, self._inbox, self._announcer)
         if taken:
             nudge()
-        return 0.0 if taken == _AT_ONCE else self._run.settings.clock_interval / 3
+        if taken == _AT_ONCE:
+            return 0.0
+        return _SELDOM if self._arrivals.listening else self._run.settings.clock_interval / 3

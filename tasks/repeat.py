@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+from contextlib import suppress
 from typing import Any
 
 from celery import bootsteps
@@ -31,6 +33,7 @@ class Repeating(bootsteps.StartStopStep):
         self._running = False
         self._consumer = consumer
         self._looking = False
+        self._bell: tuple[socket.socket, socket.socket] | None = None
 
     def prepare(self, consumer: Any) -> None:
         """Get ready for the first look."""
@@ -41,6 +44,11 @@ class Repeating(bootsteps.StartStopStep):
 
     def start(self, consumer: Any) -> None:
         """Begin to look; again after each reconnection to the broker."""
+        if consumer.hub is not None:
+            self._bell = socket.socketpair()
+            for end in self._bell:
+                end.setblocking(False)
+            consumer.hub.add_reader(self._bell[0], self._rung, self._bell[0])
         self.prepare(consumer)
         self._running = True
         logger.info("%s_started", self.what)
@@ -52,6 +60,11 @@ class Repeating(bootsteps.StartStopStep):
         if self._entry is not None:
             self._entry.cancel()
             self._entry = None
+        if self._bell is not None:
+            consumer.hub.remove(self._bell[0])
+            for end in self._bell:
+                end.close()
+            self._bell = None
 
     shutdown = stop
 
@@ -63,8 +76,14 @@ class Repeating(bootsteps.StartStopStep):
 
     def nudge_soon(self) -> None:
         """As `nudge`, from any thread. Without an event loop (pools of green threads) the next look comes in time."""
-        if self._consumer.hub is not None:
-            self._consumer.hub.call_soon(self.nudge)
+        if (bell := self._bell) is not None:
+            with suppress(OSError):  # full, so it was rung already; or closed, so nobody looks any more
+                bell[1].send(b"!")
+
+    def _rung(self, bell: socket.socket) -> None:
+        with suppress(OSError):
+            bell.recv(4096)
+        self.nudge()
 
     def _schedule(self, consumer: Any, seconds: float) -> None:
         if self._running:

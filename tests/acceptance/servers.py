@@ -227,15 +227,25 @@ class Sentinels(Servers):
     def disturb(self) -> None:
         """Fail over in good order, as docs/operations.md has it."""
         before = self._known.discover_master(PRIMARY)
-        sentinel = self._until(self._informed, "a Sentinel that knows the replica")
+        self._until(self._informed, "a Sentinel that knows the replica")
         with redis.Redis(port=before[1], password=PASSWORD) as old:
-            old.client_pause(10_000, all=False)
+            old.client_pause(60_000, all=False)
             self._until(lambda: _behind(old) == 0, "the replica to have everything")
-            sentinel.execute_command("SENTINEL FAILOVER", PRIMARY)
-            self._until(lambda: self._known.discover_master(PRIMARY) != before, "the fail-over")
+            address = self._until(lambda: self._failed_over(before), "the fail-over", patience=50)
             # The Sentinels would come to this by themselves, some seconds later.
-            old.execute_command("REPLICAOF", *self._known.discover_master(PRIMARY))
+            old.execute_command("REPLICAOF", *address)
             old.client_unpause()
+
+    def _failed_over(self, before: tuple[str, int]) -> tuple[str, int] | None:
+        """Where the primary is now, once all Sentinels agree on it; sees to it that they change it."""
+        known = [one.sentinel_master(PRIMARY) for one in self._known.sentinels]
+        addresses = {(one["ip"], int(one["port"])) for one in known}
+        if addresses != {before}:
+            return None if len(addresses) > 1 else addresses.pop()
+        under_way = any("failover_in_progress" in one["flags"] for one in known)
+        if not under_way and (sentinel := self._informed()):
+            sentinel.execute_command("SENTINEL FAILOVER", PRIMARY)
+        return None
 
     @staticmethod
     def _until(condition: Callable[[], Any], what: str, patience: float = 20.0) -> Any:

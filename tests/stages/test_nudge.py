@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -29,13 +31,21 @@ class Timer:
 
 
 class Hub:
-    """Its event loop: calls what other threads leave here."""
+    """Its event loop: watches what other threads may wake it by."""
 
     def __init__(self) -> None:
-        self.left: list[Any] = []
+        self.readers: dict[Any, Any] = {}
 
-    def call_soon(self, callback: Any) -> None:
-        self.left.append(callback)
+    def add_reader(self, end: Any, callback: Any, *args: Any) -> None:
+        self.readers[end] = lambda: callback(*args)
+
+    def remove(self, end: Any) -> None:
+        del self.readers[end]
+
+    def turn(self) -> None:
+        """Call whoever has something to read."""
+        for end in select.select(list(self.readers), [], [], 0)[0]:
+            self.readers[end]()
 
 
 class Consumer:
@@ -47,7 +57,7 @@ class Consumer:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> tuple[Clock, Consumer]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Clock, Consumer]]:
     """A running clock whose looks do nothing."""
     consumer = Consumer()
     clock = Clock(consumer)
@@ -55,7 +65,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> tuple[Clock, Consumer]:
     monkeypatch.setattr(Clock, "look", lambda _: 0.2)
     monkeypatch.setattr(ticking, "_ticking", (clock, threading.get_ident()))
     clock.start(consumer)
-    return clock, consumer
+    yield clock, consumer
+    clock.stop(consumer)
 
 
 def test_a_nudged_clock_looks_at_once(clock: tuple[Clock, Consumer]) -> None:
@@ -74,7 +85,7 @@ def test_a_stopped_clock_stays_so(clock: tuple[Clock, Consumer]) -> None:
 
 def test_another_thread_leaves_the_timer_alone(clock: tuple[Clock, Consumer]) -> None:
     """A pool of threads tells of its results in these: the consumer's own thread looks, as soon as it can."""
-    _, consumer = clock
+    ticker, consumer = clock
 
     def from_elsewhere() -> None:
         thread = threading.Thread(target=ticking.nudge)
@@ -84,10 +95,21 @@ def test_another_thread_leaves_the_timer_alone(clock: tuple[Clock, Consumer]) ->
     from_elsewhere()
     assert consumer.timer.waits == [0.0]
     assert consumer.hub is not None
-    consumer.hub.left.pop()()
+    consumer.hub.turn()
+    consumer.hub.turn()  # it was rung once
     assert consumer.timer.waits == [0.0, 0.0]
-    consumer.hub = None  # a pool of green threads: the next look comes in time
+    ticker.stop(consumer)
+    assert not consumer.hub.readers
     from_elsewhere()
+
+
+def test_without_an_event_loop_the_next_look_comes_in_time(clock: tuple[Clock, Consumer]) -> None:
+    """In a pool of green threads nobody can be woken."""
+    ticker, consumer = clock
+    ticker.stop(consumer)
+    consumer.hub = None
+    ticker.start(consumer)
+    ticker.nudge_soon()
     assert consumer.timer.waits == [0.0, 0.0]
 
 

@@ -10,8 +10,8 @@ worker may hold only so many; after as many lost acknowledgements it asks for no
 notice the connection it lost. Here the message leaves the books all the same: the worker asks for the next one, and if
 the connection is gone, finds that out and makes a new one.
 
-For each command to the broker kombu makes a new client of redis-py, which takes longer than the command (0.1 ms). Here a
-channel keeps the one it made for as long as it keeps its connections.
+For each command to the broker kombu makes a new client of redis-py, which takes longer than the command (0.1 ms). Here
+a channel keeps the one it made for as long as it keeps its connections.
 """
 
 from __future__ import annotations

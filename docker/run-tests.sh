@@ -82,7 +82,7 @@ rabbitmq=$(docker run --detach --publish 127.0.0.1::5672 \
   --volume "$PWD/docker/rabbitmq.conf:/etc/rabbitmq/conf.d/20-settle.conf:ro" "$RABBITMQ_IMAGE")
 trap 'docker rm --force --volumes "$rabbitmq" >/dev/null; ${stop:-true}' EXIT
 timeout 60 sh -c "until docker exec $rabbitmq rabbitmqctl await_startup >/dev/null 2>&1; do sleep 0.5; done"
-for worker in gw0 gw1; do # each process of the tests has a virtual host of its own
+for worker in gw0 gw1 gw2; do # each process of the tests has a virtual host of its own
   docker exec "$rabbitmq" rabbitmqctl --quiet add_vhost "$worker" --default-queue-type quorum
   docker exec "$rabbitmq" rabbitmqctl --quiet set_permissions --vhost "$worker" guest '.*' '.*' '.*'
 done
@@ -90,7 +90,7 @@ address=$(docker port "$rabbitmq" 5672/tcp | head -n 1)
 every_broker() {
   local broker=$1
   shift
-  "$PYTHON" -m pytest "$@" -m every_broker --numprocesses=2 --dist=loadscope --timeout=180 --broker "$broker"
+  "$PYTHON" -m pytest "$@" -m every_broker --numprocesses=3 --dist=loadgroup --timeout=180 --broker "$broker"
 }
 every_broker "amqp://guest:guest@$address/{worker}" tests/acceptance
 

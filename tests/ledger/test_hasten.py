@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -99,7 +100,7 @@ def test_a_flood_makes_one_look_in_each_spacing(
             _look(ledger, claim, clock)
         clock.advance(0.01)
     assert len(looks) == 5
-    assert all(later - sooner > 1.999 for sooner, later in zip(looks, looks[1:], strict=False))
+    assert all(later - sooner > 1.999 for sooner, later in pairwise(looks))
     due = ledger.get("job-1").due_at
     assert due is not None
     assert due - looks[-1] == pytest.approx(2, abs=0.001)  # not the countdown of twenty seconds
@@ -120,9 +121,7 @@ def test_news_during_a_look_brings_another(ledger: Ledger, waiting: NewJob, take
     assert _look(ledger, claim, clock).due_at == clock.now() + 20
 
 
-def test_news_during_a_look_that_ends_the_job(
-    ledger: Ledger, waiting: NewJob, take: Take, clock: ManualClock
-) -> None:
+def test_news_during_a_look_that_ends_the_job(ledger: Ledger, waiting: NewJob, take: Take, clock: ManualClock) -> None:
     """The look saw the end already: its own wake-up time stands, and nothing is left over."""
     waiting(due_at=clock.now())
     (claim,) = take()

@@ -21,7 +21,7 @@ from providers import discover
 from providers.notification import NotGenuine, Notification, Unreadable
 from workflows.web.handler import DESK, Desk
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)  # Flower's log has lines of text, so the fields are part of them
 
 #: A notification names a job; it carries no file. Bytes.
 LONGEST = 64 * 1024
@@ -67,58 +67,50 @@ class Door(RequestHandler):
         """No browser sends these, and no cookie counts: the signature does."""
 
     def prepare(self) -> None:
-        """Refuse before the body is read; a body that is too long ends the connection with 400.
-
-        Raises:
-            HTTPError: 404 or 405.
-        """
+        """Before the body is read: one that is too long ends the connection, with 400."""
         connection: Any = self.request.connection
         connection.set_max_body_size(LONGEST)
-        if self.request.method != "POST":
-            raise HTTPError(405)
-        provider = self.path_args[0]
-        if provider not in (known := doors(self._desk.run.settings)):
-            raise HTTPError(404)
-        self._provider, self._notification = provider, known[provider]
 
     def data_received(self, chunk: bytes) -> None:
         """Hold the body."""
         self._body += chunk
 
     async def post(self, provider: str) -> None:
-        """Verify a notification and act on it."""
-        run = self._desk.run
+        """Verify a notification and act on it.
+
+        Raises:
+            HTTPError: 404, nothing is taken from such a provider.
+        """
+        run = cast("Desk", self.application.settings[DESK]).run
+        notification = doors(run.settings).get(provider)
+        if notification is None:
+            raise HTTPError(404)
         headers: Mapping[str, str] = dict(self.request.headers.get_all())
         try:
             settings = run.settings.providers()[provider]
-            named = self._notification.verify(settings, headers, bytes(self._body), time.time())
+            named = notification.verify(settings, headers, bytes(self._body), time.time())
         except NotGenuine as error:
-            self._refuse(401, str(error))
+            self._refuse(provider, 401, str(error))
             return
         except Unreadable as error:
-            self._refuse(400, str(error))
+            self._refuse(provider, 400, str(error))
             return
         try:
             call = asyncio.get_running_loop().run_in_executor
-            hastened = await call(None, take, run, provider, self._notification, named)
+            hastened = await call(None, take, run, provider, notification, named)
         except RedisError as error:  # a sender that tries again may do so
-            self._refuse(503, type(error).__name__)
+            self._refuse(provider, 503, type(error).__name__)
             return
-        logger.info("notification_taken", extra={"fields": {"provider": provider, "hastened": hastened}})
+        logger.info("notification_taken provider=%s hastened=%d", provider, hastened)
         self.set_status(202)
 
-    def _refuse(self, status: int, reason: str) -> None:
+    def _refuse(self, provider: str, status: int, reason: str) -> None:
         self.set_status(status)
-        now, about = time.monotonic(), (self._provider, reason)
+        now, about = time.monotonic(), (provider, reason)
         if now - self._logged.get(about, -_LOGGED_EVERY) >= _LOGGED_EVERY:
             self._logged[about] = now
-            fields = {"provider": self._provider, "reason": reason}
-            logger.warning("notification_refused", extra={"fields": fields})
+            logger.warning("notification_refused provider=%s reason=%s", provider, reason)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Nothing but the code."""
         self.finish()
-
-    @property
-    def _desk(self) -> Desk:
-        return cast("Desk", self.application.settings[DESK])

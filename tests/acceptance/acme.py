@@ -21,8 +21,8 @@ PROOF = b"%PDF-1.4 a proof\n" * 5000
 class Acme:
     """The API's state, which the tests read and set.
 
-    A `slow` motif is printed only when it is told to be. `lost` motifs get no answer to their POST although it is taken,
-    `dropped` ones once none and are not taken.
+    A `slow` motif is printed only when it is told to be. `lost` motifs get no answer to their POST although it is
+    taken, `dropped` ones once none and are not taken.
     """
 
     def __init__(self) -> None:

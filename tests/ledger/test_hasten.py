@@ -106,6 +106,18 @@ def test_a_flood_makes_one_look_in_each_spacing(
     assert due - looks[-1] == pytest.approx(2, abs=0.001)  # not the countdown of twenty seconds
 
 
+def test_a_look_that_comes_sooner_anyway_is_left_alone(
+    ledger: Ledger, waiting: NewJob, take: Take, clock: ManualClock
+) -> None:
+    """Its countdown is over before the spacing is: news never puts a look off."""
+    waiting()
+    assert ledger.hasten("alpha", ["job-1"], 30.0) == 1
+    (claim,) = take()
+    due = _look(ledger, claim, clock).due_at
+    assert ledger.hasten("alpha", ["job-1"], 30.0) == 0
+    assert ledger.get("job-1").due_at == due
+
+
 def test_news_during_a_look_brings_another(ledger: Ledger, waiting: NewJob, take: Take, clock: ManualClock) -> None:
     """That look may have asked too early; the next one does not wait for its countdown, the one after that does."""
     waiting(due_at=clock.now())

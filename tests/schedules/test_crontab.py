@@ -79,6 +79,18 @@ def test_a_crontab_of_every_hour_follows_the_time_that_passes(day: str) -> None:
     assert [tick[-5:] for tick in ticks] == [f"{n // 2:02}:{n % 2 * 30:02}" for n in range(1, 9)]
 
 
+def test_a_zone_whose_clocks_change_by_half_an_hour() -> None:
+    """At two o'clock it is half past two: a crontab of every hour has no tick for the hour that was left out."""
+    ticks = _ticks("0 * * * *", "Australia/Lord_Howe", "2026-10-03T14:00", "2026-10-03T18:00")
+    assert ticks == ["10-03 14:30", "10-03 16:00", "10-03 17:00", "10-03 18:00"]
+    assert _ticks("0 2 * * *", "Australia/Lord_Howe", "2026-10-03T14:00", "2026-10-03T18:00") == ["10-03 15:30"]
+
+
+def test_a_day_that_is_left_out() -> None:
+    """Samoa had no 30th of December in 2011: its tick is on the next day, and nobody looks for it on the day before."""
+    assert _ticks("0 6 30 12 *", "Pacific/Apia", "2011-12-30T15:00", "2011-12-30T17:00") == ["12-30 16:00"]
+
+
 def test_a_zone_whose_clocks_change_at_midnight() -> None:
     """The day begins at one o'clock there: its midnight is not lost, and not given to the day before."""
     assert _ticks("0 0 * * *", "Africa/Cairo", "2026-04-23T00:00", "2026-04-25T00:00") == ["04-23 22:00", "04-24 21:00"]

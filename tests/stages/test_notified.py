@@ -83,7 +83,11 @@ def test_a_person_tells_whose_name_it_is(stage: Stage) -> None:
     assert stage.run.ledger.of_handles("myipr", ["r-9"]) == ["j-1"]
 
 
-def test_nothing_is_kept_for_nothing(stage: Stage) -> None:
-    """A provider without such a notification costs no memory."""
+@pytest.mark.parametrize("notification", [None, StandardWebhook(job="id")], ids=["none", "our-names"])
+def test_nothing_is_kept_for_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, notification: StandardWebhook | None
+) -> None:
+    """A provider without a notification, or with one that knows our ids, costs no memory."""
+    monkeypatch.setattr(MyIPR, "notification", notification)
     _polled(stage)
     assert stage.run.ledger.of_handles("myipr", ["r-1"]) == []

@@ -32,7 +32,8 @@ conversions = [{ orderId = { "$tick" = "SO-%H%M" }, primaryEmail = "ines@example
 def _beat(house: House, name: str) -> Process:
     code = "import runpy, sys; sys.argv[1:1] = []; runpy.run_module('tests.acceptance.quick_beat', run_name='__main__')"
     command = [PYTHON, "-c", code, house.environment["QUICK_START"]]
-    return Process(name, command, house.environment, lambda own, line: house.log.append(f"{own} {line}"))
+    environment = {**house.environment, "SETTLE_HEALTH_FILE": str(Path(house.environment["SETTLE_STATE_DIR"], name))}
+    return Process(name, command, environment, lambda own, line: house.log.append(f"{own} {line}"))
 
 
 def _started(house: House) -> list[str]:
@@ -56,6 +57,7 @@ def test_two_beats_and_one_of_them_is_killed(house: House, tmp_path: Path) -> No
             until(lambda: any(line.startswith("third") and "tick_started" in line for line in house.log), "the third")
             beyond = len(_started(house)) + 2
             until(lambda: len(_started(house)) >= beyond, "two ticks more")
+    assert (tmp_path / "third").exists()  # it is alive, for the health check of a container
     started = _started(house)
     times = [datetime.strptime(job_id, "letters.%Y%m%dT%H%MZ").replace(tzinfo=UTC) for job_id in started]
     assert times == [times[0] + timedelta(minutes=number) for number in range(len(times))]  # none is missing

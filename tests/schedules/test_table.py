@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,18 @@ def test_toml_and_json_say_the_same(tmp_path: Path) -> None:
     assert body["then"][0]["kwargs"] == {"sha256": {"$from": "remote_id"}}
     again = _read(tmp_path, tomllib.loads(PAGE))
     assert [each.body(1_800_000_000) for each in again] == [morning.body(1_800_000_000), nightly.body(1_800_000_000)]
+
+
+def test_what_the_page_shows_can_be_run(tmp_path: Path) -> None:
+    """Both of its files: the one that is explained, and the one that is typed in."""
+    page = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text()
+    shown = re.findall(r"(?:```toml|<<'TOML')\n(.*?)\n(?:```|TOML)$", page, re.M | re.S)
+    assert len(shown) == 2
+    for text in shown:
+        path = tmp_path / "schedules.toml"
+        path.write_text(text)
+        (letters,) = read(path, longest=7 * 86400.0)
+        assert letters.body(1_800_000_000)["conversions"][0]["orderId"] == "SO-20270115"
 
 
 @pytest.mark.parametrize(

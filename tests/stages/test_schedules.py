@@ -11,12 +11,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from celery.apps.beat import Beat
+from click import Command
 from click.testing import CliRunner
 from redis.exceptions import ConnectionError as RedisConnectionError
 from rich.console import Console
 
 from config.runtime import Runtime
 from jobs.clock import ManualClock
+from jobs.errors import ConfigurationError
 from jobs.states import JobState
 from workflows.command import schedules as command
 from workflows.command import show
@@ -273,3 +276,14 @@ def test_the_schedules_are_listed(stage: Stage, beats: Beats, monkeypatch: pytes
     monkeypatch.setattr(show, "console", Console(file=shown, force_terminal=True, width=200))
     assert CliRunner().invoke(command.schedules).exit_code == 0
     assert all(text in shown.getvalue() for text in ("2027-01-03T06:00+09:00", "certs.20270101T2100Z"))
+
+
+@pytest.mark.parametrize("wanted", [command.beat, command.schedules], ids=lambda wanted: wanted.name)
+def test_a_bad_file_starts_nothing(beats: Beats, monkeypatch: pytest.MonkeyPatch, wanted: Command) -> None:
+    """The command ends with the field that is wrong, before beat begins."""
+    beats.write("0 6 * *")
+    monkeypatch.setattr(command, "_configured", beats.schedules)
+    monkeypatch.setattr(Beat, "run", lambda _: pytest.fail("beat has begun"))
+    result = CliRunner().invoke(wanted)
+    assert isinstance(result.exception, ConfigurationError)
+    assert str(result.exception).startswith("schedules.json: certs.crontab: has 4 fields")

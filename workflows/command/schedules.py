@@ -38,12 +38,13 @@ def _configured() -> list[Schedule]:
 @click.command()
 def beat() -> None:
     """Start the workflows of SETTLE_SCHEDULES on their crontabs, until Ctrl-C or SIGTERM. Any number may run."""
+    many = len(_configured())
     from celery.apps.beat import Beat
 
     from config.celery_app import app
     from workflows.schedules.beat import TickScheduler
 
-    click.echo(f"beat with {len(_configured())} schedules, ready.")
+    click.echo(f"beat with {many} schedules, ready.")
     sys.stdout.flush()
     Beat(app=app, scheduler_cls=TickScheduler, loglevel=settings().log_level, quiet=True).run()  # type: ignore[arg-type]
 

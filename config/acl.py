@@ -40,7 +40,7 @@ SELDOM = {
     "persist": "a finished job is reopened by a person",
     "ltrim": "a message that is no trigger is refused",
     "setex": "an entry task breaks, with another broker than Redis",
-    "mget": "a caller waits for many jobs and loses its connection",
+    "mget": "a caller waits for many jobs and loses its connection; notifications by a provider's own names",
     "punsubscribe": "a worker closes its connection",
     "watch": "a message of a worker that was stopped goes back to its queue",
     "unwatch": "likewise",

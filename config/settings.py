@@ -147,6 +147,7 @@ class CoreSettings(BaseSettings):
     redis_tls: RedisTLSSettings = RedisTLSSettings()
     secrets_dir: Path | None = Field(None, description="a folder with a file per secret, named like its variable")
     health_file: Path | None = Field(None, description="touched with each heartbeat of a worker, for health checks")
+    schedules: Path | None = Field(None, description="TOML or JSON: workflows on a crontab, for `settle beat`")
     storage_url: str | None = Field(None, description="where artifacts go; a folder in state_dir if not set")
     state_dir: Path = Field(Path(".settle"), description="of the embedded Redis, and of artifacts")
     lease: float = Field(30.0, gt=0, description="a claim holds so long; whoever dies delays its jobs by that")

@@ -165,6 +165,31 @@ class Ledger(Protocol):
         """Write moves in one go; the job as it stands now, or none where somebody else moved it in between."""
         ...
 
+    def hasten(self, provider: str, job_ids: Sequence[str], spacing: float) -> int:
+        """Bring the next look at jobs forward, because their provider says that there is news.
+
+        Only of jobs that are polled and that nobody paused. Nothing but the wake-up time changes, so a call that is
+        lost, doubled or untrue costs nothing: the gate holds, and a poll decides. Of a job in hand the next look comes
+        as soon as this one is over.
+
+        Args:
+            provider: of the jobs; ids of others, or of none, are left alone.
+            job_ids: the jobs.
+            spacing: however many calls come, they make one extra look at a job in this time, seconds.
+
+        Returns:
+            How many looks were brought forward.
+        """
+        ...
+
+    def keep_handles(self, provider: str, handles: Mapping[str, str], until: float) -> None:
+        """Remember which job each of a provider's own names means, until a time: for notifications that know no id."""
+        ...
+
+    def of_handles(self, provider: str, handles: Sequence[str]) -> list[str]:
+        """The jobs that a provider's own names mean, as far as they are kept."""
+        ...
+
     def copied(self, jobs: Sequence[Job], replicas: int, within: float) -> list[bool]:
         """Whether each record stands in the ledger as it is here, and so many replicas of the ledger know it too.
 

@@ -27,6 +27,9 @@ class _Shelf:
         self.due: dict[str, int] = {}
         self.lease: dict[str, int] = {}
         self.floor: dict[str, int] = {}  # the seq of the last move or beginning
+        self.hastened: dict[str, int] = {}  # when the last extra look was to come
+        self.again: dict[str, int] = {}  # of jobs in hand: when to look again, because there was news meanwhile
+        self.handles: dict[str, tuple[str, int]] = {}
         self.done: dict[str, int] = {}
         self.bundles: dict[str, int] = {}
         self.events: list[Event] = []
@@ -161,6 +164,7 @@ class MemoryLedger:
     def _expire(self, shelf: _Shelf) -> None:
         for job_id in [job_id for job_id, end in shelf.done.items() if end <= self._now()]:
             del shelf.jobs[job_id], shelf.done[job_id], shelf.lease[job_id], shelf.floor[job_id], self._owners[job_id]
+            shelf.hastened.pop(job_id, None)
 
     def glance(self, job_ids: Sequence[str]) -> list[Glance | None]:
         """Where jobs of any providers are, in this order; none for an id that is not recorded."""
@@ -267,10 +271,45 @@ class MemoryLedger:
             shelf.counts[before.state] -= 1
             shelf.counts[after.state] += 1
         self._schedule(shelf, after)
+        again = shelf.again.pop(after.id, None)
+        if again is not None and before.state is after.state is JobState.POLLING and after.wish is None:
+            shelf.due[after.id] = min(shelf.due[after.id], max(self._now(), again))
         shelf.floor[after.id] = after.seq
         shelf.lease[after.id] = shelf.due[after.id] if after.state in IN_HAND else 0
         self._tell(shelf, before.state, after, move.announcement, news=move.news)
         return after
+
+    def hasten(self, provider: str, job_ids: Sequence[str], spacing: float) -> int:
+        """Bring the next look at jobs forward; returns for how many."""
+        shelf, now, hastened = self._shelves[provider], self._now(), 0
+        for job_id in job_ids:
+            job = shelf.jobs.get(job_id)
+            if job is None or shelf.due.get(job_id, 0) <= now or job.state is not JobState.POLLING or job.wish:
+                continue
+            if job.seq != shelf.floor[job_id]:  # claimed, and so about to be looked at
+                continue
+            look = max(now, shelf.hastened[job_id] + codec.millis(spacing)) if job_id in shelf.hastened else now
+            if shelf.lease[job_id] > now:
+                if job_id in shelf.again:
+                    continue
+                shelf.again[job_id] = look
+            elif look < shelf.due[job_id]:
+                shelf.due[job_id] = look
+            else:
+                continue
+            shelf.hastened[job_id] = look
+            hastened += 1
+        return hastened
+
+    def keep_handles(self, provider: str, handles: Mapping[str, str], until: float) -> None:
+        """Remember for a while which job each of a provider's own names means."""
+        end = max(codec.millis(until), self._now() + 1)
+        self._shelves[provider].handles |= {handle: (job_id, end) for handle, job_id in handles.items()}
+
+    def of_handles(self, provider: str, handles: Sequence[str]) -> list[str]:
+        """The jobs that a provider's own names mean, as far as they are kept."""
+        known = self._shelves[provider].handles
+        return [known[handle][0] for handle in handles if handle in known and known[handle][1] > self._now()]
 
     def copied(self, jobs: Sequence[Job], replicas: int, within: float) -> list[bool]:
         """Nobody has a copy of this memory."""

@@ -93,6 +93,7 @@ class RedisLedger:
                 "unpause",
                 "slots",
                 "close",
+                "hasten",
                 "learn",
                 "forget",
                 "index",
@@ -352,6 +353,29 @@ class RedisLedger:
             args=[self._now(), self._retention, self._events_kept, self._key(provider, "job", ""), *flat],
         )
         return answer
+
+    def hasten(self, provider: str, job_ids: Sequence[str], spacing: float) -> int:
+        """Bring the next look at jobs forward; returns for how many."""
+        if not job_ids:
+            return 0
+        hastened: int = self._script["hasten"](
+            keys=[self._key(provider, "due")],
+            args=[self._now(), codec.millis(spacing), self._key(provider, "job", ""), *job_ids],
+        )
+        return hastened
+
+    def keep_handles(self, provider: str, handles: Mapping[str, str], until: float) -> None:
+        """Remember for a while which job each of a provider's own names means."""
+        lifetime = max(codec.millis(until) - self._now(), 1)
+        pipe = self._redis.pipeline(transaction=False)
+        for handle, job_id in handles.items():
+            pipe.set(self._key(provider, "handle", handle), job_id, px=lifetime)
+        pipe.execute()
+
+    def of_handles(self, provider: str, handles: Sequence[str]) -> list[str]:
+        """The jobs that a provider's own names mean, as far as they are kept."""
+        found = self._redis.mget([self._key(provider, "handle", handle) for handle in handles]) if handles else []
+        return [job_id for job_id in found if job_id is not None]
 
     def copied(self, jobs: Sequence[Job], replicas: int, within: float) -> list[bool]:
         """Whether each record stands in the ledger as it is here, and so many replicas of the ledger know it too."""

@@ -22,6 +22,7 @@ from jobs.policy import PollPolicy
 from jobs.record import Job
 from providers.errors import scrub
 from providers.http import ProviderClient
+from providers.notification import Notification
 from providers.pace import Pace, TurnBook
 
 _ID = re.compile(r"(?=.*[A-Za-z0-9])[\w.:~+=-]{1,500}", re.ASCII)
@@ -341,6 +342,7 @@ class Provider(ABC):
     name: ClassVar[str]
     settings_type: ClassVar[type[ProviderSettings]] = ProviderSettings
     operations: ClassVar[tuple[type[Operation[Any]], ...]]
+    notification: ClassVar[Notification | None] = None  #: what it tells us by itself, if it does
 
     def __init__(self, settings: Any, notes: Notes) -> None:
         self.settings = settings

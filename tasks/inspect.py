@@ -18,7 +18,7 @@ from tasks import clock
 from tasks.receive import INTAKE_QUEUE, Intake
 
 #: These may differ from one worker to the next; the login of Flower is nothing to a worker.
-_OF_ONE_PROCESS = {"redis_url", "broker_url", "state_dir", "flower", "fail_point", "log_level"}
+_OF_ONE_PROCESS = {"redis_url", "broker_url", "state_dir", "schedules", "flower", "fail_point", "log_level"}
 
 _run: Runtime | None = None
 

@@ -14,6 +14,7 @@ from config.runtime import Runtime
 from jobs.errors import JobNotFound
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
+from tasks import handles
 from tasks.announce import Announcer
 from tasks.cancel import cancel_all
 
@@ -71,6 +72,7 @@ def conclude(run: Runtime, moves: Sequence[Move], announcer: Announcer) -> list[
             logger.info("job_moved", extra={"fields": _fields(move.before, job)})
     if changed:
         announcer.to_flower(changed)
+        handles.keep(run, changed)
     return [job for job in written if job is not None]
 
 

@@ -12,7 +12,7 @@ while first <= #ARGV do
   local id, from, to, due, event, told = ARGV[first + 1], ARGV[first + 2], ARGV[first + 4], ARGV[first + 5],
     ARGV[first + 7], ARGV[first + 8]
   local key = ARGV[4] .. id
-  local held = redis.call('HMGET', key, 'state', 'seq')
+  local held = redis.call('HMGET', key, 'state', 'seq', 'again')
   if held[1] ~= from or held[2] ~= ARGV[first + 3] then
     written[#written + 1] = 0
   else
@@ -20,6 +20,12 @@ while first <= #ARGV do
     local fields = first + 12 + ARGV[first + 11]
     if fields > first + 12 then redis.call('HDEL', key, unpack(ARGV, first + 12, fields - 1)) end
     redis.call('HSET', key, 'state', to, 'seq', seq, 'floor', seq, 'lease', ARGV[first + 6], unpack(ARGV, fields, last))
+    if held[3] then -- there was news while it was in hand (hasten.lua): the next look does not wait for its countdown
+      redis.call('HDEL', key, 'again')
+      if from == 'polling' and to == 'polling' and redis.call('HEXISTS', key, 'wish') == 0 then
+        due = string.format('%.0f', math.min(due, math.max(now, held[3])))
+      end
+    end
     if due ~= '' then
       redis.call('ZADD', KEYS[1], due, id)
       if redis.call('ZREM', KEYS[4], id) == 1 then redis.call('PERSIST', key) end -- reopened by a person

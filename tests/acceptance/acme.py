@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 from aiohttp import web
+
+from tests.notices import SECRET, signed
 
 KEY = "acme-key-of-the-tests"
 PROOF = b"%PDF-1.4 a proof\n" * 5000
@@ -18,7 +21,8 @@ PROOF = b"%PDF-1.4 a proof\n" * 5000
 class Acme:
     """The API's state, which the tests read and set.
 
-    `lost` motifs get no answer to their POST although it is taken, `dropped` ones once none and are not taken.
+    A `slow` motif is printed only when it is told to be. `lost` motifs get no answer to their POST although it is
+    taken, `dropped` ones once none and are not taken.
     """
 
     def __init__(self) -> None:
@@ -27,6 +31,7 @@ class Acme:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.polls: dict[str, int] = {}
         self.dropped: set[str] = {"dropped"}
+        self.printed: set[str] = set()  #: of the slow ones
 
     def taken(self, motif: str) -> int:
         """How many jobs were made for this motif."""
@@ -35,6 +40,15 @@ class Acme:
     def asked(self, motif: str) -> int:
         """How many POSTs arrived for this motif."""
         return sum(post["motif"] == motif for post in self.posts)
+
+    def finish(self, reference: str) -> None:
+        """Print a slow motif."""
+        self.printed |= {number for number, job in self.jobs.items() if job["reference"] == reference}
+
+    def tell(self, address: str, reference: str, secret: str = SECRET) -> int:
+        """Tell a customer that a job has ended; the answer's status."""
+        body, headers = signed({"type": "job.done", "data": {"reference": reference}}, secret)
+        return httpx.post(address, content=body, headers=headers, timeout=10).status_code
 
     def application(self) -> web.Application:
         """The four calls and the file."""
@@ -84,7 +98,7 @@ class Acme:
             return web.json_response({"error": "unknown job"}, status=404)
         polls = self.polls[number] = self.polls.get(number, 0) + 1
         motif = self.jobs[number]["motif"]
-        if polls < 3:
+        if polls < 3 or (motif == "slow" and number not in self.printed):
             return web.json_response({"status": "printing" if polls > 1 else "varnishing", "progress": 30 * polls})
         if motif == "rejected":
             return web.json_response({"status": "rejected", "reason": "out of ink"})

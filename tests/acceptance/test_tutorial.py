@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from config.embedded import free_port
 from jobs.errors import JobFailed
+from tests.notices import OTHER_SECRET, SECRET
 from tests.packages import ROOT, blocks, install
 from tests.waiting import until
+from workflows.command.stack import Process, running
 
 from .acme import KEY, PROOF, Acme, serving
 from .conftest import PYTHON, House, _house
@@ -26,25 +30,31 @@ PAGE = ROOT / "docs" / "add-a-provider.md"
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Acme]]:
-    """The invented API, and a house with the tutorial's package and one worker."""
-    tmp = tmp_path_factory.mktemp("tutorial")
-    target = tmp / "installed"
-    install({**blocks(PAGE), "acme_prints/__init__.py": ""}, tmp / "acme-prints", target)
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the tutorial's package."""
+    tmp = tmp_path_factory.mktemp("package")
+    install({**blocks(PAGE), "acme_prints/__init__.py": ""}, tmp / "acme-prints", tmp / "installed")
+    return tmp / "installed"
+
+
+@contextmanager
+def _shop(tmp: Path, installed: Path, **settings: str) -> Iterator[tuple[House, Acme]]:
     with ExitStack() as exits:
         acme = exits.enter_context(serving())
         house = _house(tmp, exits.enter_context(Servers(tmp)), exits)
         house.environment.update(
-            PYTHONPATH=str(target),
-            SETTLE_ACME__BASE_URL=acme.url,
-            SETTLE_ACME__API_KEY=KEY,
-            SETTLE_ACME__POLL_FIRST="0.1",
-            SETTLE_ACME__POLL_MINIMUM="0.1",
-            SETTLE_ACME__POLL_MAXIMUM="0.5",
-            SETTLE_DOUBT_GRACE="0.3",
+            PYTHONPATH=str(installed), SETTLE_ACME__BASE_URL=acme.url, SETTLE_ACME__API_KEY=KEY, **settings
         )
         house.worker("-P", "threads", "-c", "2")
         yield house, acme
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> Iterator[tuple[House, Acme]]:
+    """The invented API, and a house with the tutorial's package and one worker; nothing is told, all is polled."""
+    quick = {"SETTLE_ACME__POLL_FIRST": "0.1", "SETTLE_ACME__POLL_MINIMUM": "0.1", "SETTLE_ACME__POLL_MAXIMUM": "0.5"}
+    with _shop(tmp_path_factory.mktemp("tutorial"), installed, SETTLE_DOUBT_GRACE="0.3", **quick) as found:
+        yield found
 
 
 def _settle(house: House, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -128,3 +138,31 @@ def test_the_gate_closes_for_it(shop: tuple[House, Acme]) -> None:
     assert acme.asked("gate") == 0
     assert _settle(house, "resume", "--provider", "acme").returncode == 0
     assert waiting.get(timeout=40)["state"] == "succeeded"
+
+
+def test_news_from_the_api_comes_before_the_next_poll(tmp_path: Path, installed: Path) -> None:
+    """The next poll is half a minute away. A forged notification changes nothing, a genuine one brings it at once."""
+    port = str(free_port())
+    rare = {"SETTLE_ACME__POLL_FIRST": "30", "SETTLE_ACME__POLL_MINIMUM": "0.5", "SETTLE_ACME__POLL_MAXIMUM": "60"}
+    login = {"SETTLE_FLOWER__PASSWORD": "not-a-secret", "SETTLE_FLOWER__PORT": port}
+    address = f"http://127.0.0.1:{port}/hooks/acme"
+    with _shop(tmp_path, installed, **rare, **login, SETTLE_ACME__WEBHOOK_SECRET=SECRET) as (house, acme):
+        flower = Process("flower", [PYTHON, "-m", "workflows.command", "flower"], house.environment, lambda *_: None)
+        with running(flower):
+            flower.wait_for("Visit me at")
+            assert acme.tell(address, "slow-1") == 202  # before there is such a job
+            waiting = house.send("acme.make", {"motif": "slow"}, "slow-1")
+            until(lambda: waiting.state == "POLLING", "the job to be polled")
+            for polls in (1, 2):  # the words before its end
+                assert acme.tell(address, "slow-1") == 202
+                until(lambda polls=polls: house.ledger.get("slow-1").polls == polls, "the poll that was told")
+            acme.finish("slow-1")
+            seen = house.ledger.get("slow-1")
+            assert acme.tell(address, "slow-1", OTHER_SECRET) == 401
+            assert house.ledger.get("slow-1") == seen
+            until(lambda: house.ledger.now() - seen.updated_at > 0.6, "POLL_MINIMUM to be over")
+            begun = time.monotonic()
+            assert acme.tell(address, "slow-1") == 202
+            assert waiting.get(timeout=20)["state"] == "succeeded"
+            took = time.monotonic() - begun
+    assert took < 5

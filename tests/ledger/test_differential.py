@@ -146,6 +146,14 @@ class Twins(RuleBasedStateMachine):
         job = data.draw(st.sampled_from(self.copies))
         self.both(lambda ledger: ledger.renew(job, lease))
 
+    @rule(
+        provider=st.sampled_from(PROVIDERS),
+        ids=st.lists(st.sampled_from(IDS), max_size=4),
+        spacing=st.sampled_from([0.0, 0.5, 5.0]),
+    )
+    def hasten(self, provider: str, ids: list[str], spacing: float) -> None:
+        self.both(lambda ledger: ledger.hasten(provider, ids, spacing))
+
     @rule(provider=st.sampled_from(PROVIDERS), seconds=st.sampled_from([None, None, 0.125, 5.0]))
     def pause(self, provider: str, seconds: float | None) -> None:
         self.both(lambda ledger: ledger.pause(provider, seconds))

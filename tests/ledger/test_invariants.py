@@ -57,6 +57,8 @@ class Expected:
     seq: int = 1
     floor: int = 1
     lease: int = 0
+    hastened: int | None = None
+    again: int | None = None
     history: list[tuple[int, JobState | None, JobState]] = field(default_factory=list)
 
 
@@ -265,12 +267,39 @@ class Workers(RuleBasedStateMachine):
         known.floor = known.seq
         known.due = codec.millis(after.due_at) if after.due_at is not None else None
         known.lease = (known.due or 0) if after.state in IN_HAND else 0
+        if known.again is not None and known.due is not None and before.state is after.state is JobState.POLLING:
+            known.due = min(known.due, max(self.now(), known.again))
+        known.again = None
         if move.news:
             known.history.append((known.seq, before.state, after.state))
         held = self.ledger.get(before.id)
         assert written.updated_at == pytest.approx(held.updated_at, abs=0.001)  # the ledger keeps whole milliseconds
         assert written == replace(held, due_at=written.due_at, updated_at=written.updated_at)
         self.copies.append(written)
+
+    @precondition(lambda self: self.expected)
+    @rule(data=st.data(), provider=st.sampled_from(PROVIDERS), spacing=st.sampled_from([0, 500, 5_000]))
+    def news(self, data: st.DataObject, provider: str, spacing: int) -> None:
+        """A provider says that there is news, of jobs of its own and of others; true, doubled, or invented."""
+        ids = data.draw(st.lists(st.sampled_from(IDS), max_size=3))
+        count = 0
+        for job_id in ids:
+            known = self.expected.get(job_id)
+            if known is None or known.provider != provider or known.state is not JobState.POLLING:
+                continue
+            if known.due is None or known.due <= self.now() or known.seq != known.floor:
+                continue
+            look = self.now() if known.hastened is None else max(self.now(), known.hastened + spacing)
+            if known.lease > self.now():
+                if known.again is not None:
+                    continue
+                known.again = look
+            elif look < known.due:
+                known.due = look
+            else:
+                continue
+            known.hastened, count = look, count + 1
+        assert self.ledger.hasten(provider, ids, spacing / 1000) == count
 
     def go(self, job: Job, target: JobState, delay: int) -> None:
         due = None if target in TERMINAL else self.clock.now() + delay / 1000

@@ -67,6 +67,8 @@ _COMMANDS = {
     "doctor": ("doctor", "Look at the set-up and say what is wrong."),
     "dev": ("dev", "Run Redis, workers, Flower and the simulated APIs in this terminal."),
     "demo": ("demo", "Run fifteen jobs over four simulated APIs and check every outcome."),
+    "beat": ("schedules", "Start workflows on a crontab, as SETTLE_SCHEDULES has them."),
+    "schedules": ("schedules", "List the schedules with their next ticks and their last jobs."),
     "flower": ("serve", "Run Flower with a login."),
     "simulate": ("serve", "Play the four remote APIs on one local port."),
 }

@@ -15,7 +15,7 @@ from config.embedded import free_port
 from config.settings import settings
 from workflows.command.stack import SPEED, Stack
 
-_COLOURS = {"simulator": "magenta", "poll-worker": "cyan", "file-worker": "blue", "flower": "yellow"}
+_COLOURS = {"simulator": "magenta", "poll-worker": "cyan", "file-worker": "blue", "flower": "yellow", "beat": "green"}
 
 
 def _echo(name: str, line: str) -> None:
@@ -37,6 +37,8 @@ def dev(speed: float, state_dir: Path | None) -> None:
         page = stack.start("flower", [sys.executable, "-m", "workflows.command", "flower"])
         page.wait_for("Visit me at")
         env = stack.environment
+        if settings().schedules is not None:
+            stack.start("beat", [sys.executable, "-m", "workflows.command", "beat"])
         click.echo(
             f"\nready. Simulated APIs at {stack.simulator_url}\n"
             f"Flower at http://127.0.0.1:{env['SETTLE_FLOWER__PORT']}, "

@@ -11,9 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel
 from tornado.routing import URLSpec
+from tornado.web import RequestHandler
 
-from workflows.web import api, models, openapi, pages, stream
-from workflows.web.handler import FileHandler, Handler
+from workflows.web import api, hooks, models, openapi, pages, stream
+from workflows.web.handler import FileHandler
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Route:
     """
 
     path: str
-    handler: type[Handler]
+    handler: type[RequestHandler]
     name: str | None = None
     operations: Mapping[str, Operation] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -127,4 +128,8 @@ API = (
     ),
 )
 
+#: All that asks for the login.
 ROUTES = (*PAGES, *API, Route("/api/(?:jobs|providers)/.*", api.NotFound))
+
+#: All that does not: each asks for the signature of a provider.
+DOORS = (Route("/hooks/{provider}", hooks.Door),)

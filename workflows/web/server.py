@@ -21,7 +21,7 @@ from jobs.errors import ConfigurationError
 from jobs.redis_ledger import RedisLedger
 from workflows.web.feed import Feed
 from workflows.web.handler import DESK, Desk
-from workflows.web.routes import ROUTES
+from workflows.web.routes import DOORS, ROUTES
 from workflows.web.templates import Templates
 
 
@@ -76,7 +76,7 @@ def attach(application: Any, desk: Desk) -> None:
     application.settings["template_loader"] = Templates(application.settings["template_path"])
     application.settings.setdefault("xsrf_cookie_kwargs", {"samesite": "Strict"})
     prefix = application.options.url_prefix.strip("/") if application.options.url_prefix else ""
-    application.add_handlers(r".*", [route.spec(f"/{prefix}" if prefix else "") for route in ROUTES])
+    application.add_handlers(r".*", [route.spec(f"/{prefix}" if prefix else "") for route in (*ROUTES, *DOORS)])
     application.io_loop.add_callback(desk.feed.start)
 
 

@@ -19,6 +19,7 @@ from settle_client.errors import (
     NotSent,
     SettleError,
     StillRunning,
+    Unreachable,
     WrongApplication,
 )
 from settle_client.handle import Handle
@@ -60,6 +61,7 @@ __all__ = [
     "State",
     "StillRunning",
     "TaskLink",
+    "Unreachable",
     "WorkflowLink",
     "WrongApplication",
     "key_of",

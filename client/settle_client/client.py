@@ -149,6 +149,10 @@ class Settle:
                     argsrepr="()",
                     kwargsrepr="<redacted>",
                     add_to_parent=False,
+                    # For Celery here, not for Settle: else each send subscribes to a channel, for good if nobody waits.
+                    ignore_result=True,
+                    headers={"ignore_result": False},
+                    retry_policy={"max_retries": 1},
                 )
                 return
             except lost as error:

@@ -4,6 +4,7 @@
     ├── WrongApplication       this Celery application could not reach Settle as it is set up
     ├── InvalidJob             a trigger that can never work; nothing was sent
     ├── NotSent                the broker could not be reached in time; trigger it again under the same id
+    ├── Unreachable            Redis could not be asked; the job goes on
     ├── StillRunning           the job has not ended in the time that the caller would wait
     └── JobUnsuccessful        the job ended without success
         ├── JobFailed          the provider refused or failed it, or its files are not what was promised
@@ -42,6 +43,14 @@ class NotSent(SettleError, ConnectionError):
     def __init__(self, job_id: str, seconds: float, cause: str) -> None:
         again = "trigger it again under the same job_id"
         super().__init__(f"{job_id}: the broker did not take it within {seconds:g} s ({cause}); {again}")
+        self.job_id = job_id
+
+
+class Unreachable(SettleError, ConnectionError):
+    """Redis, where results are, could not be asked. The job goes on; ask again."""
+
+    def __init__(self, job_id: str, cause: str) -> None:
+        super().__init__(f"{job_id}: Redis could not be asked ({cause}); the job goes on, ask again")
         self.job_id = job_id
 
 

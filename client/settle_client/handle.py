@@ -7,10 +7,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from celery import Celery
-from celery.exceptions import TimeoutError as NotInTime
+from celery.backends.base import DisabledBackend
+from celery.exceptions import BackendError
 from celery.result import AsyncResult
+from redis.exceptions import RedisError
 
-from settle_client.errors import JobCancelled, JobExpired, JobFailed, JobUnsuccessful, StillRunning, WrongApplication
+from settle_client.errors import (
+    JobCancelled,
+    JobExpired,
+    JobFailed,
+    JobUnsuccessful,
+    StillRunning,
+    Unreachable,
+    WrongApplication,
+)
 from settle_client.outcome import Outcome, State
 
 _RAISED: dict[State, type[JobUnsuccessful]] = {
@@ -44,6 +54,7 @@ class Handle:
         """What is known of the job now; none while no worker has taken the trigger, or if Settle has forgotten it.
 
         Raises:
+            Unreachable: Redis could not be asked.
             WrongApplication: the application has no result backend.
         """
         meta = self._meta()
@@ -61,26 +72,24 @@ class Handle:
         seen = self.look()
         return seen.progress if seen else None
 
-    def wait(self, timeout: float | None = None) -> Outcome:
-        """Wait for the end of the job.
-
-        Not inside a Celery task: it would hold its worker. There, let `then` start what follows.
+    def wait(self, timeout: float | None = None, *, interval: float = 0.5) -> Outcome:
+        """Wait for the end of the job; better not inside a Celery task, whose worker would be held by it.
 
         Args:
             timeout: seconds; as long as it takes if not given.
+            interval: seconds between two looks.
 
         Raises:
             JobFailed: it failed; `kind`, `message` and `remedy` tell why.
             JobExpired: its deadline passed; the remote outcome is unknown.
             JobCancelled: somebody cancelled it.
             StillRunning: it has not ended in that time.
+            Unreachable: Redis could not be asked.
             WrongApplication: the application has no result backend.
         """
-        self._meta()  # a wrong application says so before the wait
-        try:
-            self.result.get(timeout=timeout, propagate=False)
-        except NotInTime:
-            raise StillRunning(self.id, timeout or 0) from None
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.state.finished:
+            self._pause(end, timeout, interval)
         return self.outcome()
 
     def outcome(self) -> Outcome:
@@ -89,6 +98,7 @@ class Handle:
         Raises:
             JobUnsuccessful: as `wait` does.
             StillRunning: it has not ended.
+            Unreachable: Redis could not be asked.
         """
         meta = self._meta()
         state = _state(meta)
@@ -115,6 +125,7 @@ class Handle:
 
         Raises:
             StillRunning: it has not ended in that time.
+            Unreachable: Redis could not be asked.
             WrongApplication: the application has no result backend.
         """
         end = None if timeout is None else time.monotonic() + timeout
@@ -125,15 +136,21 @@ class Handle:
                 before = seen
                 yield seen
                 continue
-            if end is not None and time.monotonic() >= end:
-                raise StillRunning(self.id, timeout or 0)
-            time.sleep(interval)
+            self._pause(end, timeout, interval)
+
+    def _pause(self, end: float | None, timeout: float | None, interval: float) -> None:
+        if end is not None and time.monotonic() >= end:
+            raise StillRunning(self.id, timeout or 0)
+        time.sleep(interval if end is None else min(interval, max(0.0, end - time.monotonic())))
 
     def _meta(self) -> dict[str, Any]:
+        backend: Any = self._app.backend
+        if isinstance(backend, DisabledBackend):
+            raise WrongApplication("backend: give the address of Settle's Redis; results are there")
         try:
-            meta: dict[str, Any] = self._app.backend.get_task_meta(self.id, cache=False)
-        except NotImplementedError:  # what Celery's disabled backend raises
-            raise WrongApplication("backend: give the address of Settle's Redis; results are there") from None
+            meta: dict[str, Any] = backend.get_task_meta(self.id, cache=False)
+        except (BackendError, RedisError) as error:
+            raise Unreachable(self.id, type(error).__name__) from error
         return meta
 
 

@@ -34,7 +34,7 @@ class Settle:
         backend: where Settle's Redis is, if that is not the broker.
         master_name: the name of the primary, behind Sentinel.
         conf: more of Celery's own settings, as `app.conf` has them.
-        patience: how long to try to reach the broker for one job, seconds.
+        patience: how long to try to reach the broker for one job, seconds; the last attempt may take some more.
 
     Raises:
         WrongApplication: this application could not reach Settle.

@@ -17,7 +17,8 @@ import pytest
 import redis
 from celery import Celery
 
-from config.embedded import EmbeddedRedis
+from config.acl import rules
+from config.embedded import EmbeddedRedis, free_port
 from settle_client import InvalidJob, NotSent, Settle, WrongApplication, key_of, ref
 from tasks.receive import Trigger, decode
 
@@ -160,12 +161,14 @@ def test_a_trigger_waits_for_a_broker_that_is_away(tmp_path: Path) -> None:
             assert "meanwhile" in {trigger.job_id for trigger in _triggers(connection)}
 
 
-def test_a_broker_that_stays_away_is_an_error_in_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_a_broker_that_stays_away_is_an_error_in_time(scheme: str) -> None:
     """It has the id, so that the caller can trigger the very same job again; and none of the arguments."""
-    with EmbeddedRedis(tmp_path) as server:
-        url = server.url
-    begun = time.monotonic()
-    with Settle(url, patience=1.0) as client, pytest.raises(NotSent, match="trigger it again") as away:
+    url, begun = f"{scheme}://127.0.0.1:{free_port()}", time.monotonic()
+    with (
+        Settle(url, master_name="ledger", patience=1.0) as client,
+        pytest.raises(NotSent, match="trigger it again") as away,
+    ):
         client.send("lettrlabs.convert", BODY)
     assert time.monotonic() - begun < 10
     assert len(away.value.job_id) == 36
@@ -180,6 +183,19 @@ def test_threads_share_a_client(client: Settle, redis_client: redis.Redis) -> No
     assert sorted(sent) == sorted(trigger.job_id for trigger in _triggers(redis_client))
     tags = [message["properties"]["delivery_tag"] for message in _queued(redis_client)]
     assert len(set(tags)) == 100
+
+
+def test_it_needs_no_more_rights_than_a_caller_has(redis_client: redis.Redis, redis_server: EmbeddedRedis) -> None:
+    """A user with the rules of `settle acl` for callers sends and looks."""
+    redis_client.execute_command("ACL", "SETUSER", "shop", "reset", "on", ">a-password", *rules("caller"))
+    url = f"redis://shop:a-password@127.0.0.1:{redis_server.port}/0"
+    try:
+        with Settle(url) as client:
+            job = client.lettrlabs.delete(id=1, job_id="few-rights")
+            assert job.look() is None
+        assert [trigger.job_id for trigger in _triggers(redis_client)] == ["few-rights"]
+    finally:
+        redis_client.execute_command("ACL", "DELUSER", "shop")
 
 
 def test_keys_are_made_of_their_parts() -> None:

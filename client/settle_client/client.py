@@ -116,7 +116,7 @@ class Settle:
         if unknown := beside.keys() - Options.__annotations__.keys():
             raise TypeError(f"{sorted(unknown)[0]}: {workflow} takes no such argument")
         job_id = _checked(beside["job_id"] if "job_id" in beside else str(uuid.uuid4()))
-        given |= {name: value for name, value in beside.items() if name != "job_id" and value is not None}
+        given |= {name: value for name, value in beside.items() if name != "job_id"}
         for name, value in given.items():
             try:
                 json.dumps(value, allow_nan=False)
@@ -143,13 +143,13 @@ class Settle:
                     kwargs=dict(kwargs),
                     task_id=job_id,
                     queue=_QUEUE,
-                    priority=0,  # another one would be another list in Redis, which nobody reads
+                    priority=0,  # whatever a route says: another one would be another list in Redis, which nobody reads
                     serializer="json",
                     # Else the message's headers hold the arguments in clear text, and so does Flower.
-                    argsrepr="()",
                     kwargsrepr="<redacted>",
                     add_to_parent=False,
-                    # For Celery here, not for Settle: else each send subscribes to a channel, for good if nobody waits.
+                    # For Celery here, not for Settle: else each send subscribes to its result first, and when Redis is
+                    # away that takes 20 s and ends in a RuntimeError.
                     ignore_result=True,
                     headers={"ignore_result": False},
                     retry_policy={"max_retries": 1},

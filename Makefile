@@ -66,6 +66,7 @@ test-examples: install $(VENV)-examples/.installed examples/node/node_modules/.i
 $(VENV)-examples/.installed: examples/requirements.lock $(wildcard client/*.toml client/settle_client/*) | install
 	$(PYTHON) -m venv $(VENV)-examples
 	$(VENV)-examples/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r examples/requirements.lock
+	rm -f $(VENV)-examples/settle_client-*.whl
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation --wheel-dir $(VENV)-examples ./client
 	$(VENV)-examples/bin/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall $(VENV)-examples/settle_client-*.whl
 	@touch $@

@@ -133,8 +133,10 @@ class Settle:
         """
         connection = self.app.connection_for_write()
         # The last of these is what a stock kombu 5.7 raises when a Redis connection was lost under it.
-        known: tuple[type[Exception], ...] = (*connection.connection_errors, *connection.channel_errors)
-        lost = (OperationalError, *known, AttributeError)
+        lost = cast(
+            "tuple[type[Exception], ...]",
+            (OperationalError, *connection.connection_errors, *connection.channel_errors, AttributeError),
+        )
         end, pause = time.monotonic() + self._patience, 0.1
         while True:
             try:

@@ -99,7 +99,7 @@ types: install ## mypy, strict
 check: lint types test ## What CI runs before the slower lanes
 
 audit: $(VENV)-audit/.installed ## Known vulnerabilities of every pinned package; asks PyPI
-	$(VENV)-audit/bin/pip-audit --strict --disable-pip --require-hashes $(foreach lock,requirements-dev.lock audit/requirements.lock,-r $(lock)) $(ARGS)
+	$(VENV)-audit/bin/pip-audit --strict --disable-pip --require-hashes $(foreach lock,requirements-dev.lock audit/requirements.lock examples/requirements.lock,-r $(lock)) $(ARGS)
 
 sbom: install $(VENV)-audit/.installed ## sbom.cdx.json: what Settle is made of, from requirements.lock (CycloneDX)
 	$(VENV)-audit/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --mc-type application --output-reproducible --spec-version 1.6 --output-format JSON --validate --output-file sbom.cdx.json

@@ -101,7 +101,7 @@ def test_another_language_is_told_of_a_failure(
 
 
 @LANGUAGES
-def test_many_triggers_of_another_language_are_all_there(
+def test_any_letters_arrive_from_another_language(
     outside: Outside, command: Command, request: pytest.FixtureRequest
 ) -> None:
     """Letters beyond ASCII, and numbers, arrive as they were sent."""

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev bench test test-faults test-tls test-containers test-metrics test-browser screenshots lint types format check audit sbom lock clean
+.PHONY: help install demo dev bench test test-faults test-tls test-containers test-metrics test-browser test-examples screenshots lint types format check audit sbom lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -38,7 +38,7 @@ $(VENV)-arq/.installed: benchmarks/requirements-arq.lock
 	@touch $@
 
 test: install ## Unit, contract, property and acceptance tests, in random order
-	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --ignore=tests/tls --ignore=tests/metrics --ignore=tests/browser --numprocesses=2 --dist=loadscope $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --ignore=tests/tls --ignore=tests/metrics --ignore=tests/browser --ignore=tests/examples --numprocesses=2 --dist=loadscope $(ARGS)
 
 test-faults: install ## Break it on purpose: kill -9, restart Redis, cut connections; prints its figures
 	$(BIN)/python -m pytest tests/faults --numprocesses=2 --dist=loadscope --timeout=300 -rP $(ARGS)
@@ -57,6 +57,24 @@ test-metrics: install ## Metrics, alerts and dashboard against a real Prometheus
 
 test-browser: install chromium ## The Jobs page in a real headless Chromium
 	$(BIN)/python -m pytest tests/browser $(ARGS)
+
+test-examples: install $(VENV)-examples/.installed examples/node/node_modules/.installed ## The examples, each as an application of its own against a real worker (needs npm)
+	DJANGO_SECRET_KEY=types BROKER_URL=redis:// $(VENV)-examples/bin/mypy --config-file examples/mypy.ini
+	EXAMPLES_PYTHON=$(abspath $(VENV)-examples/bin/python) $(BIN)/python -m pytest tests/examples $(ARGS)
+
+# Without Settle: only the client is installed, from its wheel.
+$(VENV)-examples/.installed: examples/requirements.lock $(wildcard client/*.toml client/settle_client/*) | install
+	$(PYTHON) -m venv $(VENV)-examples
+	$(VENV)-examples/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r examples/requirements.lock
+	rm -f $(VENV)-examples/settle_client-*.whl
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation --wheel-dir $(VENV)-examples ./client
+	$(VENV)-examples/bin/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall $(VENV)-examples/settle_client-*.whl
+	@touch $@
+
+examples/node/node_modules/.installed: examples/node/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed: install Node.js 18 or newer" >&2; exit 1; }
+	npm --prefix examples/node ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 screenshots: install chromium ## Take the pictures of docs/images again
 	$(BIN)/python -m pytest tests/browser -k pictures --screenshots docs/images $(ARGS)
@@ -81,7 +99,7 @@ types: install ## mypy, strict
 check: lint types test ## What CI runs before the slower lanes
 
 audit: $(VENV)-audit/.installed ## Known vulnerabilities of every pinned package; asks PyPI
-	$(VENV)-audit/bin/pip-audit --strict --disable-pip --require-hashes $(foreach lock,requirements-dev.lock audit/requirements.lock,-r $(lock)) $(ARGS)
+	$(VENV)-audit/bin/pip-audit --strict --disable-pip --require-hashes $(foreach lock,requirements-dev.lock audit/requirements.lock examples/requirements.lock,-r $(lock)) $(ARGS)
 
 sbom: install $(VENV)-audit/.installed ## sbom.cdx.json: what Settle is made of, from requirements.lock (CycloneDX)
 	$(VENV)-audit/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --mc-type application --output-reproducible --spec-version 1.6 --output-format JSON --validate --output-file sbom.cdx.json
@@ -96,8 +114,8 @@ lock: ## Pin every requirement again, with hashes and without any index address
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv
 	$(VENV)-lock/bin/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o requirements.lock
 	$(VENV)-lock/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o requirements-dev.lock
-	for name in benchmarks/requirements benchmarks/requirements-arq audit/requirements; do $(VENV)-lock/bin/uv pip compile $$name.in --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o $$name.lock || exit 1; done
+	for name in benchmarks/requirements benchmarks/requirements-arq audit/requirements examples/requirements; do $(VENV)-lock/bin/uv pip compile $$name.in --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o $$name.lock || exit 1; done
 	rm -rf $(VENV)-lock
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(VENV)-peers $(VENV)-arq $(VENV)-prometheus $(VENV)-redis $(VENV)-audit .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-arq $(VENV)-prometheus $(VENV)-redis $(VENV)-audit $(VENV)-examples examples/node/node_modules .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -87,6 +87,8 @@ class Announcer:
             "date_done": self._app.now().isoformat() if job.finished else None,
             "task_id": job.id,
         }
+        if status == states.FAILURE:  # beside what Celery raises: kind, message and remedy, for clients that look
+            meta["outcome"] = job.outcome()
         key = backend.get_key_for_task(job.id)
         return Announcement(
             key=key.decode() if isinstance(key, bytes) else str(key),

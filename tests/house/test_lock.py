@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,7 +11,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-OTHERS = ["benchmarks/requirements.lock", "benchmarks/requirements-arq.lock", "audit/requirements.lock"]
+OTHERS = [
+    "benchmarks/requirements.lock",
+    "benchmarks/requirements-arq.lock",
+    "audit/requirements.lock",
+    "examples/requirements.lock",
+]
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", *OTHERS])
@@ -24,6 +30,15 @@ def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
         assert "--hash=sha256:" in block, block[:60]
     assert "://" not in text
     assert "index-url" not in text
+
+
+def test_every_package_of_node_is_pinned_and_hashed() -> None:
+    """Exact versions, a hash each, and no address of a registry."""
+    text = (ROOT / "examples" / "node" / "package-lock.json").read_text()
+    packages = {name: found for name, found in json.loads(text)["packages"].items() if name}
+    assert len(packages) > 10
+    assert all(found["version"] and found["integrity"].startswith("sha512-") for found in packages.values())
+    assert "resolved" not in text
 
 
 def test_the_locks_agree() -> None:

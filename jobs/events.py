@@ -1,7 +1,8 @@
 """What an event is: the types of everything that is told of a job, and the JSON Schema made of them.
 
-One form for all: `settle events --json`, `workflows.events`, the `data` of a webhook, the argument of a downstream task.
-`docs/events.schema.json` is what `schema()` gives; a test compares them, and holds every event of a whole run against it.
+One form for all: `settle events --json`, `workflows.events`, the `data` of a webhook, the argument of a downstream
+task. `docs/events.schema.json` is what `schema()` gives; a test compares them, and holds every event of a whole run
+against it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
-from jobs.codec import EVENT_VERSION, event_data
+from jobs.codec import EVENT_VERSION, dump, event_data
 from jobs.errors import SettleError
+from jobs.ledger import Event
 from jobs.record import Job
 from jobs.states import JobState, Wish
 
@@ -59,7 +61,7 @@ class File(Told):
 
 
 class Outcome(Told):
-    """Where a job came to its end: what `AsyncResult.get()` returns for a job that succeeded. Times are Unix seconds."""
+    """How a job ended: what `AsyncResult.get()` returns for a job that succeeded. Times are Unix seconds."""
 
     job_id: str
     provider: str
@@ -166,6 +168,13 @@ class JobEvent(Told):
         if event.data.v > EVENT_VERSION:
             raise SettleError(f"an event of {provider} has version {event.data.v}: {UPGRADE}")
         return event
+
+    @classmethod
+    def of_event(cls, provider: str, event: Event) -> Self:
+        """The event as the ledger reads it."""
+        data = _data(dump(event.data))
+        place = {"job_id": event.job_id, "seq": event.seq, "source": event.source, "target": event.target}
+        return cls.model_validate({"provider": provider, **place, "at": event.at, "data": data})
 
     @classmethod
     def of_record(cls, job: Job) -> Self:

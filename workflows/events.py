@@ -10,6 +10,7 @@ import heapq
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -89,15 +90,17 @@ def news(
 
 def ends(run: Runtime, providers: Sequence[str] = ()) -> dict[str, str]:
     """The last place of each provider's stream, as it is now."""
-    found = {}
+    found: dict[str, str] = {}
+    redis: Any = run.redis
     for provider, key in streams(run, providers).items():
-        last = list(run.redis.xrevrange(key, count=1))
+        last = redis.xrevrange(key, count=1)
         found[provider] = last[0][0] if last else "0-0"
     return found
 
 
 def _read(run: Runtime, provider: str, key: str, first: str, places: dict[str, str]) -> Iterator[JobEvent]:
-    while entries := list(run.redis.xrange(key, first, "+", count=_COUNT)):
+    redis: Any = run.redis
+    while entries := redis.xrange(key, first, "+", count=_COUNT):
         for place, fields in entries:
             event = JobEvent.of_entry(provider, fields)
             places[provider] = place

@@ -25,8 +25,7 @@ def _line(event: JobEvent) -> str:
 
 def _show(event: JobEvent, *, as_json: bool) -> None:
     """Print it, and see that it is out of our hands."""
-    click.echo(event.text() if as_json else _line(event))
-    click.get_text_stream("stdout").flush()
+    click.echo(event.text() if as_json else _line(event))  # which flushes
 
 
 @click.command()

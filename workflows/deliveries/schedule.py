@@ -12,17 +12,18 @@ _GROWTH = 3.0
 
 @cache
 def waits(first: float, longest: float, together: float) -> tuple[float, ...]:
-    """The waits after each failure, seconds: as many as have room.
+    """The waits after each failure, seconds.
 
     Args:
         first: the first one.
         longest: none is longer.
-        together: all of them.
+        together: all of them; the last one is what is left of it.
     """
     found: list[float] = []
-    wait = min(first, longest)
-    while sum(found) + wait <= together:
-        found.append(wait)
+    wait, left = min(first, longest), together
+    while left > 0:
+        found.append(min(wait, left))
+        left -= found[-1]
         wait = min(wait * _GROWTH, longest)
     return tuple(found)
 

@@ -215,3 +215,7 @@ def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of an event."""
     made = JobEvent.model_json_schema(schema_generator=_Plain, mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=2))  # noqa: T201

@@ -9,11 +9,13 @@ redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
 if not held then
   local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[5], 'MKSTREAM')
   if type(made) == 'table' and made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end
-  local from = '0-0'
+  local from, lost = '0-0', {}
   repeat
     local taken = redis.call('XAUTOCLAIM', KEYS[1], ARGV[1], 'settle', 0, from, 'COUNT', 1000, 'JUSTID')
     from = taken[1]
+    for _, id in ipairs(taken[3] or {}) do lost[#lost + 1] = {id, false} end -- since Redis 7
   until from == '0-0'
+  if #lost > 0 then return lost end
 end
 for _, place in ipairs({'0', '>'}) do
   local found = redis.call('XREADGROUP', 'GROUP', ARGV[1], 'settle', 'COUNT', ARGV[4], 'STREAMS', KEYS[1], place)

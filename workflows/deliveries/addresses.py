@@ -17,7 +17,8 @@ _OF_CLOUDS = frozenset({IPv4Address("168.63.129.16")})
 _NAT64 = IPv6Network("64:ff9b::/96")
 #: Addresses of the old kind in the last 32 bits, out of use.
 _COMPATIBLE = IPv6Network("::/96")
-_RELAYS = IPv4Network("192.88.99.0/24")
+#: Relays out of use; special purposes, one of them Oracle's service for machines.
+_SPECIAL = (IPv4Network("192.88.99.0/24"), IPv4Network("192.0.0.0/24"))
 
 #: What aiohttp gives: family, kind, protocol, name, address.
 AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
@@ -43,7 +44,7 @@ def _public(address: IPv4Address | IPv6Address) -> bool:
             inner.append(IPv4Address(int(address) & 0xFFFFFFFF))
         if found := [each for each in inner if each is not None]:
             return all(map(_public, found))
-    elif address in _OF_CLOUDS or address in _RELAYS:
+    elif address in _OF_CLOUDS or any(address in network for network in _SPECIAL):
         return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 

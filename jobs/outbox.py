@@ -23,6 +23,8 @@ from jobs.events import JobEvent
 #: The names of all targets that ever had an outbox.
 TARGETS = "settle:targets"
 
+#: Of deliveries that were given up: when, what, and why.
+_GRAVES = ("dead", "letters", "reasons")
 #: What stands in `state`, as numbers.
 _COUNTED = ("waiting", "delivered", "failed", "disabled", "paused")
 
@@ -78,7 +80,7 @@ class Outbox:
         self.name = name
         self._redis: Any = redis
         self._clock, self._keep = clock, keep
-        base = f"settle:{{to:{name}}}:"
+        base = _base(name)
         self._at = f"{base}at"
         self._line, self._head = f"{base}line:", f"{base}head:"
         self._due, self._state, *self._graves = (f"{base}{part}" for part in ("due", "state", *_GRAVES))
@@ -192,18 +194,53 @@ class Outbox:
 
     def standing(self) -> Standing:
         """Where it stands."""
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.hmget(self._state, *_COUNTED)
-        pipe.zcard(self._graves[0])
-        state, dead = pipe.execute()
-        waiting, delivered, failed, disabled, paused = (int(value or 0) for value in state)
-        return Standing(waiting, int(dead), delivered, failed, disabled / 1000, paused / 1000)
-
-
-#: Of deliveries that were given up: when, what, and why.
-_GRAVES = ("dead", "letters", "reasons")
+        return _standings(self._redis, [self.name])[self.name]
 
 
 def names(redis: Any) -> list[str]:
     """The names of all targets that have an outbox."""
     return sorted(redis.smembers(TARGETS))
+
+
+def standings(redis: Any) -> dict[str, Standing]:
+    """Where all targets stand, by name, with two round trips."""
+    return _standings(redis, names(redis))
+
+
+def unread_since(redis: Any, wanted: Sequence[str], streams: Mapping[str, str]) -> dict[str, float]:
+    """When the oldest event happened that was not brought to a target yet, seconds since the epoch; 0 if there is none.
+
+    Args:
+        redis: a client with `decode_responses=True`.
+        wanted: the names of targets.
+        streams: the key of each provider's events.
+    """
+    pipe = redis.pipeline(transaction=False)
+    for name in wanted:
+        pipe.hgetall(_base(name) + "at")
+    places = dict(zip(wanted, pipe.execute(), strict=True))
+    asked = [(name, provider) for name in wanted for provider in streams if provider in places[name]]
+    for name, provider in asked:
+        pipe.xrange(streams[provider], f"({places[name][provider]}", "+", count=1)
+    found: dict[str, list[float]] = {name: [] for name in wanted}
+    for (name, _), entries in zip(asked, pipe.execute(), strict=True):
+        found[name] += [int(place.partition("-")[0]) / 1000 for place, _ in entries]
+    return {name: min(times, default=0.0) for name, times in found.items()}
+
+
+def _standings(redis: Any, wanted: Sequence[str]) -> dict[str, Standing]:
+    pipe = redis.pipeline(transaction=False)
+    for name in wanted:
+        pipe.hmget(_base(name) + "state", *_COUNTED)
+        pipe.zcard(_base(name) + _GRAVES[0])
+    answers = pipe.execute()
+    found = {}
+    for name, state, dead in zip(wanted, answers[::2], answers[1::2], strict=True):
+        waiting, delivered, failed, disabled, paused = (int(value or 0) for value in state)
+        found[name] = Standing(waiting, int(dead), delivered, failed, disabled / 1000, paused / 1000)
+    return found
+
+
+def _base(name: str) -> str:
+    """In front of all keys of a target."""
+    return f"settle:{{to:{name}}}:"

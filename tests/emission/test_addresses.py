@@ -19,7 +19,7 @@ from .conftest import together, webhook
 from .receiver import Endpoint, listening
 
 PRIVATE = [
-    "127.0.0.1", "127.9.9.9", "0.0.0.0", "10.0.0.1", "172.16.5.4", "192.168.1.1", "169.254.169.254", "100.100.100.200",
+    "127.0.0.1", "127.9.9.9", "0.0.0.0", "10.0.0.1", "172.16.5.4", "192.168.1.1", "169.254.169.254", "100.100.100.200",  # noqa: S104
     "100.64.0.1", "192.0.0.192", "198.18.0.1", "192.0.2.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
     "168.63.129.16", "192.88.99.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "ff02::1",
     "::ffff:10.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "::7f00:1", "2002:7f00:1::", "2001:db8::1",
@@ -53,7 +53,7 @@ def post(settings: dict[str, Any]) -> Answer:
     return together(once())
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433"])  # noqa: S104
 def test_nothing_is_sent_to_this_machine_unless_that_is_allowed(endpoint: Endpoint, host: str) -> None:
     """By number, by name, in another way to write it: no connection is made."""
     url = endpoint.url.replace("127.0.0.1", host)

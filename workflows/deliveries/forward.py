@@ -15,6 +15,7 @@ from jobs.errors import JobNotFound, SettleError
 from jobs.events import JobEvent
 from jobs.outbox import Outbox
 from jobs.redis_ledger import RedisLedger
+from workflows.events import streams
 
 logger = logging.getLogger(__name__)
 
@@ -22,14 +23,6 @@ logger = logging.getLogger(__name__)
 _COUNT = 200
 #: A target with so many waiting deliveries is given no more: they stay in the stream.
 MOST_WAITING = 100_000
-
-
-def streams(run: Runtime) -> dict[str, str]:
-    """The key of each provider's events."""
-    ledger = run.ledger
-    if not isinstance(ledger, RedisLedger):
-        raise TypeError("events are followed in Redis")
-    return {provider: ledger.stream(provider) for provider in run.settings.providers()}
 
 
 def forward(run: Runtime, target: Target, outbox: Outbox, *, most: int = MOST_WAITING) -> int:

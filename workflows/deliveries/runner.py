@@ -15,9 +15,10 @@ from config.targets import Target
 from jobs.outbox import Delivery, Outbox
 from workflows.deliveries import Answer, Carrier, Result, outbox
 from workflows.deliveries.downstream import TaskCarrier
-from workflows.deliveries.forward import forward, streams
+from workflows.deliveries.forward import forward
 from workflows.deliveries.schedule import wait_after
 from workflows.deliveries.webhook import WebhookCarrier
+from workflows.events import streams
 
 logger = logging.getLogger(__name__)
 

@@ -6,12 +6,14 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FilePath, HttpUrl, SecretStr, field_validator, model_validator
 
-from jobs.events import JobEvent
 from jobs.states import TERMINAL, JobState
+
+if TYPE_CHECKING:  # only its type is needed, and every process reads the settings
+    from jobs.events import JobEvent
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 #: What the specification wants of a secret, bytes.

@@ -192,6 +192,15 @@ class Outbox:
         """Deliver to this target again, whatever it said. Whether it was disabled or paused."""
         return bool(self._redis.hdel(self._state, "disabled", "paused"))
 
+    def forget(self) -> None:
+        """Nobody is to be told any more: what waits and what was given up goes, too."""
+        lines = self._redis.zrange(self._due, 0, -1)
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.srem(TARGETS, self.name)
+        pipe.delete(*(f"{part}{job_id}" for part in (self._line, self._head) for job_id in lines), self._due)
+        pipe.delete(self._at, self._state, *self._graves)
+        pipe.execute()
+
     def standing(self) -> Standing:
         """Where it stands."""
         return _standings(self._redis, [self.name])[self.name]

@@ -136,6 +136,13 @@ def test_a_target_that_is_gone_is_enabled_by_hand(
     assert settle("webhooks", "enable", "shop") == "shop was neither disabled nor paused\n"
     house.targets()
     assert "\tnot configured\t1 waiting\t" in settle("webhooks", "list")
+    house.targets(webhooks={"shop": webhook(endpoint)})
+    with pytest.raises(InvalidJob, match="'shop' is configured"):
+        settle("webhooks", "forget", "shop")
+    house.targets()
+    settle("webhooks", "forget", "shop")
+    assert settle("webhooks", "list") == ""
+    assert [key for key in house.run.redis.scan_iter("settle:*") if "shop" in key] == []
 
 
 def test_an_endpoint_is_tried(house: House, endpoint: Endpoint, settle: Settle) -> None:

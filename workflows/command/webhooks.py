@@ -136,6 +136,17 @@ def enable(target: str) -> None:
 
 @webhooks.command()
 @click.argument("target")
+def forget(target: str) -> None:
+    """Forget a target that is no longer configured, with all that waits for it."""
+    (outbox,) = _outboxes(target)
+    if target in deliveries.targets(runtime()):
+        raise InvalidJob(f"target: {target!r} is configured; take it out of the settings of the process first")
+    outbox.forget()
+    click.echo(f"{target} is forgotten")
+
+
+@webhooks.command()
+@click.argument("target")
 def test(target: str) -> None:
     """Post a signed event of type settle.test to a webhook, once; exit 1 if it is not taken."""
     from workflows.deliveries.webhook import WebhookCarrier

@@ -87,7 +87,7 @@ class LedgerCollector(Collector):
         assert isinstance(ledger, RedisLedger)  # noqa: S101 (there is a Redis, so this is it)
         streams = {provider: ledger.stream(provider) for provider in self._run.settings.providers()}
         oldest, now = unread_since(self._run.redis, list(told), streams), self._run.clock.now()
-        ages = [((name,), max(now - at, 0.0) if at else 0.0) for name, at in oldest.items()]
+        ages: list[Value] = [((name,), max(now - at, 0.0) if at else 0.0) for name, at in oldest.items()]
         return {"settle_deliveries_unread_seconds": ages}
 
     def _waiting(self) -> Iterator[Value]:
@@ -114,7 +114,9 @@ def _of_ledger(overviews: Iterable[Overview], memory: Mapping[str, Any], now: fl
 
 
 def _of_targets(told: Mapping[str, Standing]) -> dict[str, list[Value]]:
-    results = [((name, what), getattr(own, what)) for name, own in told.items() for what in ("delivered", "failed")]
+    results: list[Value] = [
+        ((name, what), getattr(own, what)) for name, own in told.items() for what in ("delivered", "failed")
+    ]
     return {
         "settle_deliveries_total": results,
         "settle_deliveries_waiting": [((name,), own.waiting) for name, own in told.items()],

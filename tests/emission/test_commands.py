@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +13,9 @@ from click.testing import CliRunner
 
 from config import runtime as shared
 from jobs.errors import InvalidJob, JobNotFound, SettleError
+from jobs.ledger import Event
+from tests.waiting import until
+from workflows import events as reading
 from workflows.command.events import events
 from workflows.command.webhooks import webhooks
 
@@ -54,6 +59,44 @@ def test_the_events_of_a_job_and_of_all(house: House, settle: Settle) -> None:
     ]
     assert len(settle("events", "--provider", "lettrlabs").splitlines()) == 2
     assert settle("events", "a", "--follow").count("\n") == 4  # it has ended, so there is nothing to follow
+
+
+def test_a_job_is_followed_to_its_end(house: House, settle: Settle) -> None:
+    """What is kept first, then what happens; the command ends with the job."""
+    house.job("a", "submitting")
+    house.job("b", *WAY)
+    printed: list[bool] = []
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(lambda: (until(lambda: printed, "the first line"), house.moved("a", "polling", "failed")))
+        real = house.run.ledger.events
+
+        def events(provider: str, job_id: str | None = None) -> list[Event]:
+            printed.append(True)
+            return real(provider, job_id)
+
+        house.run.ledger.events = events  # type: ignore[method-assign]
+        lines = settle("events", "a", "--follow", "--json").splitlines()
+        ended.result()
+    assert [json.loads(line)["seq"] for line in lines] == [1, 2, 3, 4]
+    assert json.loads(lines[-1])["target"] == "failed"
+
+
+def test_all_are_followed_from_now_or_from_the_start(house: House) -> None:
+    """Without a group nothing is remembered but the place."""
+    house.job("a", *WAY)
+    places, stop = reading.ends(house.run), threading.Event()
+    house.job("b", "failed", provider="lettrlabs")
+    got: list[tuple[str, int]] = []
+    for event in reading.news(house.run, places, stop):
+        got.append((event.job_id, event.seq))
+        if event.job_id == "b" and event.seq == 2:
+            house.job("c", "failed")
+        if event.job_id == "c" and event.seq == 2:
+            stop.set()
+    assert got == [("b", 1), ("b", 2), ("c", 1), ("c", 2)]
+    everything: dict[str, str] = {}
+    assert len(list(reading.history(house.run, until=everything))) == 8
+    assert everything == {name: place for name, place in reading.ends(house.run).items() if place != "0-0"}
 
 
 def test_a_group_prints_each_event_once(house: House, settle: Settle) -> None:

@@ -12,6 +12,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from jobs.clock import ManualClock
 from jobs.outbox import Outbox
+from tests.waiting import until
 from workflows.deliveries import outbox
 from workflows.deliveries.forward import forward
 from workflows.deliveries.schedule import waits
@@ -345,7 +346,9 @@ def test_a_full_outbox_leaves_events_in_the_stream(house: House, endpoint: Endpo
     assert mine.standing().waiting == 2
 
 
-def test_an_event_of_a_newer_version_waits_for_it(house: House, endpoint: Endpoint, deliver: Deliver) -> None:
+def test_an_event_of_a_newer_version_waits_for_it(
+    house: House, endpoint: Endpoint, deliver: Deliver, caplog: pytest.LogCaptureFixture
+) -> None:
     """With all that follows of its provider; other providers go on."""
     house.targets(webhooks={"shop": webhook(endpoint)})
     deliver()
@@ -353,8 +356,34 @@ def test_an_event_of_a_newer_version_waits_for_it(house: House, endpoint: Endpoi
     house.run.redis.xadd("settle:{myipr}:events", strange)  # type: ignore[arg-type]
     house.job("after", "failed")
     house.job("other", "failed", provider="lettrlabs")
-    deliver()
+    with caplog.at_level("ERROR"):
+        deliver()
+        deliver()
     assert endpoint.story() == {"other": [2]}
+    assert [record.message for record in caplog.records] == ["event_not_understood"]
+
+
+def test_a_redis_that_comes_back_empty_is_begun_anew(house: House, endpoint: Endpoint) -> None:
+    """The process goes on by itself, with what happens from then on."""
+    house.targets(webhooks={"shop": webhook(endpoint)})
+
+    async def outage() -> None:
+        serving, stop = house.serving("shop"), asyncio.Event()
+        work = asyncio.create_task(serving.serve(stop))
+        await _true(lambda: len(box(house).places()) > 0)
+        house.run.redis.flushall()
+        await _true(lambda: len(box(house).places()) > 0)
+        house.job("a", "failed")
+        await _true(lambda: endpoint.story() == {"a": [2]})
+        stop.set()
+        await work
+        await closed(serving)
+
+    together(outage())
+
+
+async def _true(condition: Callable[[], bool]) -> None:
+    await asyncio.to_thread(until, condition, "it to be so")
 
 
 def test_no_log_line_and_no_letter_quotes_the_address_or_a_secret(

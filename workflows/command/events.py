@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -47,6 +48,8 @@ def events(
         raise InvalidJob("ID: leave out --group, --provider and --from, they are about the events of all jobs")
     if begin and not (group or follow):
         raise InvalidJob("from: it needs --group or --follow")
+    if follow:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # either signal gives the group's lease back
     run = runtime()
     with suppress(KeyboardInterrupt):
         if job_id:

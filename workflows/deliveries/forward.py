@@ -24,6 +24,9 @@ _COUNT = 200
 #: A target with so many waiting deliveries is given no more: they stay in the stream.
 MOST_WAITING = 100_000
 
+#: The entries that the log knows to be of a newer version.
+_told: dict[tuple[str, str], str] = {}
+
 
 def forward(run: Runtime, target: Target, outbox: Outbox, *, most: int = MOST_WAITING) -> int:
     """Bring what happened since the last time. Returns how many entries were read.
@@ -59,7 +62,7 @@ def forward(run: Runtime, target: Target, outbox: Outbox, *, most: int = MOST_WA
             try:
                 events.append((place, JobEvent.of_entry(provider, fields)))
             except SettleError as error:  # of a newer version: it waits, with all that follows, for that version
-                logger.error("event_not_understood", extra={"fields": {"provider": provider, "reason": str(error)}})
+                _tell(outbox.name, provider, place, error)
                 break
             last = place
         if last and len(entries) == len(found[provider]):
@@ -70,6 +73,14 @@ def forward(run: Runtime, target: Target, outbox: Outbox, *, most: int = MOST_WA
             outbox.add(provider, last, [(place, event) for place, event in events if target.wants(event)])
             read += len(entries)
     return read
+
+
+def _tell(name: str, provider: str, place: str, error: SettleError) -> None:
+    """Log that an entry cannot be read: once, though it is looked at again and again."""
+    if _told.get((name, provider)) != place:
+        fields = {"target": name, "provider": provider, "reason": str(error)}
+        logger.error("event_not_understood", extra={"fields": fields})
+    _told[name, provider] = place
 
 
 def _missed(run: Runtime, provider: str, last: str, first: str) -> list[tuple[str, JobEvent]]:

@@ -87,10 +87,12 @@ class Serving:
             except (RedisError, OSError) as error:
                 fields = {"target": self._name, "error": type(error).__name__}
                 logger.warning("deliveries_wait", extra={"fields": fields})
+                self._begun = False  # it may come back empty
                 await _sleep(stop, _AGAIN)
                 continue
             except Exception:  # a defect of ours: nothing is lost, and the other targets go on
                 logger.exception("deliveries_failed")
+                self._begun = False
                 await _sleep(stop, _AGAIN)
                 continue
             if not busy:

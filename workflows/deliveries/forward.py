@@ -24,6 +24,9 @@ _COUNT = 200
 #: A target with so many waiting deliveries is given no more: they stay in the stream.
 MOST_WAITING = 100_000
 
+#: A record and its event may differ in time by so much, seconds; who is told twice knows the id.
+_SLACK = 1.0
+
 #: The entries that the log knows to be of a newer version.
 _told: dict[tuple[str, str], str] = {}
 
@@ -66,9 +69,9 @@ def forward(run: Runtime, target: Target, outbox: Outbox, *, most: int = MOST_WA
                 break
             last = place
         if last and len(entries) == len(found[provider]):
-            kept = {event.id for _, event in events}
+            kept = {event.job_id for _, event in events}  # their ends are among these, or come later
             missed = _missed(run, provider, places[provider], entries[0][0])
-            events = [(place, event) for place, event in missed if event.id not in kept] + events
+            events = [(place, event) for place, event in missed if event.job_id not in kept] + events
         if last:
             outbox.add(provider, last, [(place, event) for place, event in events if target.wants(event)])
             read += len(entries)
@@ -95,7 +98,7 @@ def _missed(run: Runtime, provider: str, last: str, first: str) -> list[tuple[st
     ledger = run.ledger
     since, until = (int(place.partition("-")[0]) / 1000 for place in (last, first))
     events = []
-    for job_id in ledger.ended(provider, since, until) if isinstance(ledger, RedisLedger) else ():
+    for job_id in ledger.ended(provider, since - _SLACK, until + _SLACK) if isinstance(ledger, RedisLedger) else ():
         try:
             job = ledger.get(job_id)
         except JobNotFound:

@@ -5,6 +5,7 @@
 -- Returns 0 if somebody else reads, else a list of entries; one without fields is no longer kept.
 local held = redis.call('GET', KEYS[2])
 if held and held ~= ARGV[2] then return 0 end
+redis.call('DEL', KEYS[2]) -- a full Redis lets a script finish that begins with a write like this
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
 if not held then
   local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[5], 'MKSTREAM')

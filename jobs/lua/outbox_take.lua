@@ -7,6 +7,7 @@ if state[1] or (state[2] and tonumber(state[2]) > tonumber(ARGV[1])) then return
 local taken = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[3])) do
   local text = redis.call('LINDEX', ARGV[4] .. id, 0)
+  redis.call('ZREM', KEYS[1], id) -- a full Redis lets a script finish that begins with a write like this
   redis.call('ZADD', KEYS[1], ARGV[1] + ARGV[2], id)
   redis.call('HSET', ARGV[5] .. id, 'token', ARGV[6])
   taken[#taken + 1] = id

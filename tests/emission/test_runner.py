@@ -6,16 +6,20 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
+from redis.exceptions import OutOfMemoryError
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from jobs.clock import ManualClock
+from jobs.events import JobEvent
 from jobs.outbox import Outbox
 from tests.waiting import until
 from workflows.deliveries import outbox
 from workflows.deliveries.forward import forward
 from workflows.deliveries.schedule import waits
+from workflows.events import follow, streams
 
 from .conftest import OTHER, SECRET, WAY, House, closed, drained, together, webhook
 from .receiver import Endpoint, listening
@@ -233,6 +237,7 @@ def test_a_slow_endpoint_does_not_slow_another(house: House) -> None:
             await drained(two)
             house.job("a", *WAY)
             await one.look()
+            await one.look()
             began = time.monotonic()
             await drained(two)
             took = time.monotonic() - began
@@ -288,24 +293,57 @@ def test_what_a_dead_process_had_in_hand_is_sent_again(house: House, endpoint: E
     assert endpoint.story() == {"a": [1, 2, 3, 4]}
 
 
-def test_events_are_brought_once_however_often_they_are_read(house: House, endpoint: Endpoint) -> None:
-    """What another process has brought in between is not brought again."""
+def test_a_full_redis_is_relieved_by_what_is_delivered(house: House, endpoint: Endpoint) -> None:
+    """It takes nothing more, but what is in the outbox goes, once; a group goes on reading."""
     house.targets(webhooks={"shop": webhook(endpoint, states=EVERY)})
-    target, mine = house.run.settings.webhooks["shop"], box(house)
-    keys = {"myipr": house.run.ledger.stream("myipr")}  # type: ignore[attr-defined]
-    mine.begin({name: key.replace("myipr", name) for name in house.run.settings.providers() for key in keys.values()})
-    place = mine.places()
-    house.job("a", *WAY)
-    assert forward(house.run, target, mine) == 4
-    for provider, where in place.items():  # as if the process had died before it was noted, and read all again
-        entries = house.run.redis.xrange(f"settle:{{{provider}}}:events", f"({where}")
-        assert isinstance(entries, list)
-        from jobs.events import JobEvent
 
-        again = [(at, JobEvent.of_entry(provider, fields)) for at, fields in entries]  # type: ignore[arg-type]
-        if again:
-            assert mine.add(provider, again[-1][0], again) == 0  # type: ignore[arg-type]
-    assert mine.standing().waiting == 4
+    async def full() -> None:
+        serving = house.serving("shop")
+        await drained(serving)
+        house.job("a", *WAY)
+        forward(house.run, house.run.settings.webhooks["shop"], box(house))
+        house.job("b", *WAY)
+        house.run.redis.config_set("maxmemory", "1mb")
+        try:
+            with pytest.raises(OutOfMemoryError):
+                house.run.redis.set("a", "b")
+            for _ in range(8):
+                with suppress(OutOfMemoryError):
+                    await serving.look()
+                await serving.landed()
+            assert endpoint.story() == {"a": [1, 2, 3, 4]}
+            follow(lambda _: None, group="billing", once=True, run=house.run)
+        finally:
+            house.run.redis.config_set("maxmemory", "0")
+        await drained(serving)
+        await closed(serving)
+
+    together(full())
+    assert endpoint.story() == {"a": [1, 2, 3, 4], "b": [1, 2, 3, 4]}
+    assert len(endpoint.got) == 8
+
+
+def test_events_are_brought_once_however_often_they_are_read(house: House, endpoint: Endpoint) -> None:
+    """What another process has brought in between is not brought again, and the place never goes back."""
+    house.targets(webhooks={"shop": webhook(endpoint, states=EVERY)})
+    mine = box(house)
+    mine.begin(streams(house.run))
+
+    def kept() -> list[tuple[str, JobEvent]]:
+        entries = house.run.redis.xrange("settle:{myipr}:events")
+        assert isinstance(entries, list)
+        return [(place, JobEvent.of_entry("myipr", fields)) for place, fields in entries]  # type: ignore[arg-type]
+
+    house.job("a", *WAY)
+    assert forward(house.run, house.run.settings.webhooks["shop"], mine) == 4
+    read = kept()
+    for again in (read, read[:2]):
+        assert mine.add("myipr", again[-1][0], again) == 0
+        assert mine.places()["myipr"] == read[-1][0]
+    house.job("b", "failed")
+    assert mine.add("myipr", kept()[-1][0], kept()) == 2
+    assert mine.standing().waiting == 6
+    assert [delivery.event.job_id for delivery in mine.take(10, 30.0)] == ["a", "b"]
 
 
 def test_ends_that_the_stream_no_longer_keeps_are_told_from_the_records(

@@ -87,12 +87,11 @@ class Serving:
             except (RedisError, OSError) as error:
                 fields = {"target": self._name, "error": type(error).__name__}
                 logger.warning("deliveries_wait", extra={"fields": fields})
-                self._begun = False  # it may come back empty
                 await _sleep(stop, _AGAIN)
                 continue
             except Exception:  # a defect of ours: nothing is lost, and the other targets go on
                 logger.exception("deliveries_failed")
-                self._begun = False
+                self._begun = False  # Redis may have come back empty
                 await _sleep(stop, _AGAIN)
                 continue
             if not busy:
@@ -103,7 +102,9 @@ class Serving:
         await self.landed()
 
     async def look(self) -> bool:
-        """Bring what happened, and begin what is due. Whether there may be more at once.
+        """Begin what is due, and bring what happened. Whether there may be more at once.
+
+        In this order: a Redis that is full takes nothing more, and is relieved by what is delivered.
 
         Raises:
             RedisError: Redis is away; nothing is lost.
@@ -111,19 +112,18 @@ class Serving:
         if not self._begun:
             await asyncio.to_thread(self._outbox.begin, streams(self._run))
             self._begun = True
-        read = await asyncio.to_thread(forward, self._run, self._target, self._outbox)
-        if read:
-            reach(self._run.settings, "deliver.after_forward")
         room = self._target.in_flight - len(self._flying)
-        if not room:
-            return False
-        taken = await asyncio.to_thread(self._outbox.take, room, self._carrier.longest + _SPARE)
+        lease = self._carrier.longest + _SPARE
+        taken = await asyncio.to_thread(self._outbox.take, room, lease) if room else []
         for delivery in taken:
             reach(self._run.settings, "deliver.after_take")
             task = asyncio.create_task(self._deliver(delivery))
             self._flying.add(task)
             task.add_done_callback(self._flying.discard)
-        return bool(read or taken)
+        read = await asyncio.to_thread(forward, self._run, self._target, self._outbox)
+        if read:
+            reach(self._run.settings, "deliver.after_forward")
+        return bool(room and (read or taken))
 
     async def landed(self) -> None:
         """Wait for what is on its way."""

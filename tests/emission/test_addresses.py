@@ -11,11 +11,12 @@ import trustme
 
 from config.targets import WebhookSettings
 from jobs.clock import SystemClock
+from jobs.errors import ConfigurationError
 from workflows.deliveries import Answer, Result
 from workflows.deliveries.addresses import public
 from workflows.deliveries.webhook import WebhookCarrier
 
-from .conftest import together, webhook
+from .conftest import SECRET, together, webhook
 from .receiver import Endpoint, listening
 
 PRIVATE = [
@@ -117,6 +118,15 @@ def test_the_certificate_is_verified(tmp_path: Path) -> None:
         assert refused == Answer(Result.LATER, "no answer (ClientConnectorCertificateError)")
         assert endpoint.got == []
         assert post(webhook(endpoint, ca_file=pem, **own)).result is Result.SENT
+
+
+def test_a_file_without_certificates_is_refused_at_the_start(tmp_path: Path) -> None:
+    """Not at the first delivery."""
+    pem = tmp_path / "ca.pem"
+    pem.write_text("nothing")
+    own = WebhookSettings(url="https://shop.example", secrets=SECRET, ca_file=pem)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"CA_FILE of the webhook for shop\.example"):
+        WebhookCarrier(own, SystemClock())
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,16 @@ def test_the_schema_in_the_docs_is_that_of_the_code() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
 
 
+def test_the_example_in_the_docs_is_an_event() -> None:
+    """The one that people copy; every field of it is one that the schema names."""
+    text = PAGE.with_name("events.md").read_text().partition("```json\n")[2].partition("```")[0]
+    jsonschema.validate(json.loads(text), schema())
+    event = JobEvent.model_validate_json(text)
+    assert (event.type, event.model_extra, event.data.model_extra) == ("job.failed", {}, {})
+    assert event.data.outcome is not None
+    assert event.data.outcome.model_extra == {}
+
+
 def test_every_event_of_a_job_is_as_the_schema_says(house: House) -> None:
     """As it is told; with a failure, files and all that a record may have, in `tests/security/test_whole_run.py`."""
     house.job("a", *WAY, message="well", progress=100, word="DONE")

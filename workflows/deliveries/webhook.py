@@ -63,12 +63,7 @@ class WebhookCarrier:
         self._own, self._clock = own, clock
         self.longest = own.timeout
         self._client: aiohttp.ClientSession | None = None
-        self._tls = ssl.create_default_context()
-        if own.ca_file is not None:
-            try:
-                self._tls.load_verify_locations(own.ca_file)
-            except (ssl.SSLError, OSError) as error:
-                raise ConfigurationError(f"ca_file: no certificates in PEM ({type(error).__name__})") from None
+        self._tls = _tls(own) if own.url.scheme == "https" else True
 
     async def send(self, event: JobEvent) -> Answer:
         """Post an event."""
@@ -102,6 +97,18 @@ class WebhookCarrier:
         """Close its connections."""
         if self._client is not None:
             await self._client.close()
+
+
+def _tls(own: WebhookSettings) -> ssl.SSLContext:
+    made = ssl.create_default_context()
+    if own.ca_file is not None:
+        try:
+            made.load_verify_locations(own.ca_file)
+        except (ssl.SSLError, OSError) as error:
+            raise ConfigurationError(
+                f"CA_FILE of the webhook for {own.url.host}: no certificates in PEM ({type(error).__name__})"
+            ) from None
+    return made
 
 
 def _judged(status: int, pause: float | None) -> Answer:

@@ -10,6 +10,7 @@ workflow under these rules and compares the lists with what Redis saw (`tests/se
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 
 #: Sent in every run, by the ledger, by kombu and Celery, by Flower. `a|b` is the subcommand b of a.
@@ -81,18 +82,20 @@ def commands(role: str, *, redis: float = 8.0) -> set[str]:
     return wanted - (_SINCE_7_2 if redis < 7.2 else set())
 
 
-def rules(role: str, *, database: int = 0, redis: float = 8.0) -> list[str]:
+def rules(role: str, *, database: int = 0, redis: float = 8.0, queues: Sequence[str] = ()) -> list[str]:
     """The rules of a user, as `ACL SETUSER name reset on >password …` takes them.
 
     Args:
         role: `settle` or `caller`.
         database: the number of the database, which stands in the names of kombu's channels.
         redis: its version; an older one refuses a rule about a command that it does not know.
+        queues: of other applications, which tasks are sent to; for `settle`.
     """
     own = role == "settle"
+    known = sorted({*KEYS, *(f"{queue}{end}" for queue in queues for end in ("", "??[369]"))})
     channels = [f"/{database}.celeryev/*", f"/{database}.celeryev/worker.*", f"/{database}.celery.pidbox"]
     return [
-        *[f"~{key}" for key in (sorted(set(KEYS)) if own else CALLER_KEYS)],
+        *[f"~{key}" for key in (known if own else CALLER_KEYS)],
         *[f"&{channel}" for channel in (*(channels if own else ()), "celery-task-meta-*")],
         "-@all",
         *[f"+{command}" for command in sorted(commands(role, redis=redis))],

@@ -34,6 +34,9 @@ FAIL_POINTS = (
 #: Places that only groups pass.
 GROUP_POINTS = ("group.midway",)
 
+#: Places that only the process passes that delivers events.
+DELIVERY_POINTS = ("deliver.after_forward", "deliver.after_take", "deliver.after_send", "deliver.after_end")
+
 
 def reach(settings: CoreSettings, name: str) -> None:
     """Die here, if the settings say so and nobody else has."""

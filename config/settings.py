@@ -22,7 +22,8 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from config import embedded, servers
+from config import embedded, servers, targets
+from config.targets import DownstreamSettings, WebhookSettings
 from jobs.errors import ConfigurationError
 from jobs.ledger import ClaimLimits
 from jobs.trace import traceparent
@@ -155,6 +156,8 @@ class CoreSettings(BaseSettings):
     flower: FlowerSettings = FlowerSettings()
     metrics: MetricsSettings = MetricsSettings()
     traces: TracesSettings = TracesSettings()
+    webhooks: dict[str, WebhookSettings] = Field({}, description="endpoints that are told of events, by name")
+    downstream: dict[str, DownstreamSettings] = Field({}, description="tasks that are sent for events, by name")
     clock_interval: float = Field(0.2, gt=0, le=5, description="the clock looks at least so often")
     doubt_grace: float = Field(5.0, gt=0, description="from a lost answer to asking the provider")
     fetch_attempts: int = Field(3, ge=1, description="tries to fetch a file that differs from what was promised")
@@ -192,6 +195,7 @@ class CoreSettings(BaseSettings):
             )
         if (self.redis_tls.cert_file is None) != (self.redis_tls.key_file is None):
             raise ValueError("SETTLE_REDIS_TLS__CERT_FILE and SETTLE_REDIS_TLS__KEY_FILE: set both or neither")
+        targets.check(self.webhooks, self.downstream, self.providers())
         for name, provider in self.providers().items():
             if self.lease <= provider.longest_submission:
                 raise ValueError(
@@ -302,6 +306,9 @@ def read() -> CoreSettings:
                 raise ConfigurationError(f"{name} is not a setting of Settle: check the name of the file in {folder}")
         return Settings(_secrets_dir=folder)
     except (SettingsError, OSError) as error:
+        if isinstance(error, SettingsError) and "parsing value" in str(error):
+            # Its text names the field and where it stands, and quotes nothing.
+            raise ConfigurationError(f'{PREFIX}…: {error}; a list is written as JSON: ["a", "b"]') from None
         raise ConfigurationError(f"{PREFIX}SECRETS_DIR: {folder} cannot be read ({type(error).__name__})") from None
     except ValidationError as error:
         lines = []

@@ -115,6 +115,12 @@ class RedisLedger:
         """The key of a provider's events, for whoever follows them."""
         return self._key(provider, "events")
 
+    def ended(self, provider: str, since: float, until: float) -> list[str]:
+        """The jobs that ended after one time, up to another, and are still kept; seconds since the epoch."""
+        first, last = (codec.millis(at) + self._retention for at in (since, until))
+        found: list[str] = self._redis.zrangebyscore(self._key(provider, "done"), f"({first}", last)
+        return found
+
     def _owner(self, job_id: str) -> str:
         return f"{self._prefix}owner:{job_id}"
 

@@ -17,8 +17,10 @@ from config.settings import CoreSettings, settings
 from tasks import clock
 from tasks.receive import INTAKE_QUEUE, Intake
 
-#: These may differ from one worker to the next; the login of Flower is nothing to a worker.
-_OF_ONE_PROCESS = {"redis_url", "broker_url", "state_dir", "schedules", "flower", "fail_point", "log_level"}
+#: These may differ from one worker to the next; the login of Flower, what beat starts and who is told of events are
+#: nothing to a worker.
+_OF_ONE_PROCESS = {"redis_url", "broker_url", "state_dir", "schedules", "flower", "webhooks", "downstream"}
+_OF_ONE_PROCESS |= {"fail_point", "log_level"}
 
 _run: Runtime | None = None
 

@@ -49,6 +49,16 @@ OF_LEDGER = (
     Metric("settle_queue_messages", Kind.GAUGE, ("queue",), "messages waiting, if the broker is Redis"),
     Metric("settle_ledger_memory_bytes", Kind.GAUGE, (), "memory that the ledger's server uses"),
     Metric("settle_ledger_memory_limit_bytes", Kind.GAUGE, (), "memory that it may use; 0 for no limit"),
+    Metric("settle_deliveries_total", Kind.COUNTER, ("target", "result"), "tries to tell of events: delivered, failed"),
+    Metric("settle_deliveries_waiting", Kind.GAUGE, ("target",), "events that are still to be told"),
+    Metric("settle_deliveries_dead", Kind.GAUGE, ("target",), "events that were given up"),
+    Metric(
+        "settle_deliveries_unread_seconds",
+        Kind.GAUGE,
+        ("target",),
+        "age of the oldest event that nobody has looked at for the target",
+    ),
+    Metric("settle_target_disabled", Kind.GAUGE, ("target",), "1 if the target said that it is gone, else 0"),
 )
 
 #: Counted by each worker: take `sum`.

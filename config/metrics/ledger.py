@@ -10,13 +10,16 @@ from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from config.metrics.declared import OF_LEDGER
+from config.metrics.declared import OF_LEDGER, Kind
+from config.metrics.declared import Metric as Declared
 from config.runtime import Runtime
+from jobs.outbox import Standing, standings, unread_since
+from jobs.redis_ledger import RedisLedger
 from jobs.search import Gate, Overview
 from jobs.states import JobState
 
@@ -47,13 +50,13 @@ class LedgerCollector(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """The metrics without values: nobody is asked when it is registered."""
-        return [GaugeMetricFamily(metric.name, metric.help, labels=metric.labels) for metric in OF_LEDGER]
+        return [_family(metric) for metric in OF_LEDGER]
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as they are now."""
         values = self._values()
         for metric in OF_LEDGER:
-            family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+            family = _family(metric)
             for labels, value in values.get(metric.name, ()):
                 family.add_metric(labels, value)
             yield family
@@ -69,13 +72,23 @@ class LedgerCollector(Collector):
         try:
             overviews = self._run.ledger.overview(list(self._run.settings.providers()))
             memory: Any = self._run.redis.info("memory")
+            told = standings(self._run.redis)
+            unread = self._unread(told)
         except (RedisError, OSError) as error:
             logger.warning("figures_not_read", extra={"fields": {"error": type(error).__name__}})
             return {"settle_ledger_up": [((), 0)]}
-        values = _of_ledger(overviews, memory, self._run.clock.now())
+        values = {**_of_ledger(overviews, memory, self._run.clock.now()), **_of_targets(told), **unread}
         with suppress(RedisError, OSError):
             values["settle_queue_messages"] = list(self._waiting())
         return values
+
+    def _unread(self, told: Iterable[str]) -> dict[str, list[Value]]:
+        ledger = self._run.ledger
+        assert isinstance(ledger, RedisLedger)  # noqa: S101 (there is a Redis, so this is it)
+        streams = {provider: ledger.stream(provider) for provider in self._run.settings.providers()}
+        oldest, now = unread_since(self._run.redis, list(told), streams), self._run.clock.now()
+        ages: list[Value] = [((name,), max(now - at, 0.0) if at else 0.0) for name, at in oldest.items()]
+        return {"settle_deliveries_unread_seconds": ages}
 
     def _waiting(self) -> Iterator[Value]:
         if self._broker is None:
@@ -98,6 +111,23 @@ def _of_ledger(overviews: Iterable[Overview], memory: Mapping[str, Any], now: fl
         for name, found in _of_provider(own, now).items():
             values.setdefault(name, []).extend(((own.provider, *labels), value) for labels, value in found)
     return values
+
+
+def _of_targets(told: Mapping[str, Standing]) -> dict[str, list[Value]]:
+    results: list[Value] = [
+        ((name, what), getattr(own, what)) for name, own in told.items() for what in ("delivered", "failed")
+    ]
+    return {
+        "settle_deliveries_total": results,
+        "settle_deliveries_waiting": [((name,), own.waiting) for name, own in told.items()],
+        "settle_deliveries_dead": [((name,), own.dead) for name, own in told.items()],
+        "settle_target_disabled": [((name,), float(own.disabled_at > 0)) for name, own in told.items()],
+    }
+
+
+def _family(metric: Declared) -> GaugeMetricFamily | CounterMetricFamily:
+    kind = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
+    return kind(metric.name, metric.help, labels=metric.labels)
 
 
 def _of_provider(own: Overview, now: float) -> dict[str, list[Value]]:

@@ -21,7 +21,7 @@ from simulator.control import ControlClient
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
-SERVICES = {"redis", "poll-worker", "file-worker", "flower", "simulator"}
+SERVICES = {"redis", "poll-worker", "file-worker", "flower", "webhooks", "simulator"}
 PROFILES = ("--profile", "simulator", "--profile", "monitoring")
 
 

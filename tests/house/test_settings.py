@@ -37,6 +37,16 @@ def test_a_missing_provider_names_its_variables() -> None:
         read().provider("myipr")
 
 
+def _endpoint(**fields: str) -> dict[str, str]:
+    known = {"URL": "https://shop.example/in", "SECRETS": f"whsec_{'a' * 43}", **fields}
+    return {f"SETTLE_WEBHOOKS__SHOP__{name}": value for name, value in known.items()}
+
+
+def _downstream(name: str, **fields: str) -> dict[str, str]:
+    known = {"TASK": "billing.ended", "QUEUE": "billing", **fields}
+    return {f"SETTLE_DOWNSTREAM__{name}__{field}": value for field, value in known.items()}
+
+
 @pytest.mark.parametrize(
     ("variables", "told"),
     [
@@ -53,6 +63,21 @@ def test_a_missing_provider_names_its_variables() -> None:
         ({"SETTLE_REDIS_URL": "rediss://a?ssl_cert_reqs=none"}, "SETTLE_REDIS_URL: leave out its ssl_ parameters"),
         ({"SETTLE_REDIS_URL": "redis://a", "SETTLE_REDIS_TLS__CA_FILE": "pyproject.toml"}, "nothing is encrypted"),
         ({"SETTLE_REDIS_URL": "rediss://a", "SETTLE_REDIS_TLS__CERT_FILE": "pyproject.toml"}, "set both or neither"),
+        ({"SETTLE_WEBHOOKS__SHOP__URL": "https://a"}, "SETTLE_WEBHOOKS__SHOP__SECRETS: Field required"),
+        (_endpoint(URL="http://a"), "SETTLE_WEBHOOKS__SHOP: .*use https://, or set ALLOW_HTTP"),
+        (_endpoint(URL="https://user:word@a"), "SETTLE_WEBHOOKS__SHOP: .*leave user and password out"),
+        (_endpoint(URL="ftp://a"), "SETTLE_WEBHOOKS__SHOP__URL"),
+        (_endpoint(SECRETS="whsec_c2hvcnQ="), "SETTLE_WEBHOOKS__SHOP__SECRETS: .*24 to 64 random bytes"),
+        (_endpoint(SECRETS="not-a-secret" * 4), "SETTLE_WEBHOOKS__SHOP__SECRETS: .*must be whsec_"),
+        (_endpoint(SECRETS=""), "SETTLE_WEBHOOKS__SHOP__SECRETS"),
+        (_endpoint(STATES="failed"), 'field "webhooks".*a list is written as JSON'),
+        (_endpoint(STATES='["ended"]'), "SETTLE_WEBHOOKS__SHOP__STATES"),
+        (_endpoint(PROVIDERS='["nobody"]'), "SETTLE_WEBHOOKS__SHOP__PROVIDERS: 'nobody' is not one of"),
+        (_endpoint(ULR="https://a"), "SETTLE_WEBHOOKS__SHOP__ULR"),
+        ({**_endpoint(), **_downstream("SHOP")}, "SETTLE_DOWNSTREAM__SHOP: a webhook has this name already"),
+        (_downstream("BILLS", QUEUE="settle.poll"), "SETTLE_DOWNSTREAM__BILLS: .*of another application"),
+        (_downstream("BILLS", TASK="settle.emit"), "SETTLE_DOWNSTREAM__BILLS: .*of another application"),
+        (_downstream("A B"), "SETTLE_DOWNSTREAM__A B: a name is"),
         ({"SETTLE_REDIS_URL": "rediss://a", "SETTLE_REDIS_TLS__CA_FILE": "no.pem"}, "SETTLE_REDIS_TLS__CA_FILE"),
     ],
 )
@@ -90,6 +115,24 @@ def test_a_key_to_sign_is_read_from_the_environment_and_not_shown(monkeypatch: p
     with pytest.raises(ConfigurationError, match="not both") as refused:
         read()
     assert "topsecret" not in str(refused.value)
+
+
+def test_who_is_told_of_events_is_read_from_variables_and_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By name; the secrets of an endpoint from a file, a line each."""
+    for name, value in {**_endpoint(STATES='["failed", "expired"]'), **_downstream("BILLS")}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SETTLE_WEBHOOKS__SHOP__SECRETS")
+    monkeypatch.setenv("SETTLE_SECRETS_DIR", str(tmp_path))
+    old, new = f"whsec_{'a' * 43}", f"whsec_{'b' * 43}="
+    (tmp_path / "settle_webhooks__shop__secrets").write_text(f"{new}\n{old}\n")
+    own = read()
+    assert own.webhooks["shop"].keys() == [new, old]
+    assert own.webhooks["shop"].states == ("failed", "expired")
+    assert own.downstream["bills"].states == ("cancelled", "expired", "failed", "succeeded")
+    assert old not in repr(own) + str(own)
+    assert "shop.example" not in repr(own)
 
 
 def test_settings_are_frozen() -> None:

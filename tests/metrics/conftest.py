@@ -101,8 +101,14 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         patch.setenv("SETTLE_METRICS__PORT", "0")
         patch.setenv("SETTLE_FLOWER__PASSWORD", "not-a-secret")
         patch.setenv("SETTLE_FLOWER__PORT", str(flower_port))
+        # Somebody who is to be told of events, and does not answer.
+        for name, value in {"URL": "http://127.0.0.1:9/", "ALLOW_HTTP": "true", "SECRETS": f"whsec_{'a' * 43}"}.items():
+            patch.setenv(f"SETTLE_WEBHOOKS__SHOP__{name}", value)
         stack = exits.enter_context(Stack(folder / "state", echo))
         stack.start("flower", [sys.executable, "-m", "workflows.command", "flower"]).wait_for("Visit me at")
+        stack.start("webhooks", [sys.executable, "-m", "workflows.command", "webhooks", "run"]).wait_for(
+            "delivering to"
+        )
         until(lambda: len(served) == 2, "both workers to serve their metrics")
         ports = {**served, "flower": flower_port}
         port = free_port()

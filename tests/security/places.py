@@ -63,6 +63,8 @@ def dump(admin: redis.Redis) -> Iterator[tuple[str, bytes]]:
 def commands(environment: Mapping[str, str], ids: list[str]) -> Iterator[tuple[str, str]]:
     asked = [
         ["list"], ["list", "--json", "--limit", "500"], ["doctor"], ["doctor", "--json"], ["status", "never-was"],
+        ["events"], ["events", "--json"], ["events", "--group", "tests"], ["events", ids[0]],
+        ["webhooks", "list"], ["webhooks", "dead"], ["webhooks", "dead", "--json"], ["webhooks", "test", "shop"],
         *[["status", job_id, "--json"] for job_id in ids], ["status", ids[0]],
     ]  # fmt: skip
     for arguments in asked:

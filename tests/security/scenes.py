@@ -46,6 +46,8 @@ REDIS_PASSWORD = "redis-password-41d8cd98"
 CALLER_PASSWORD = "caller-password-b20498ec"
 FLOWER_PASSWORD = "flower-password-7e3c5a90"
 SENTINEL_PASSWORD = "sentinel-password-4d91b7e2"
+#: The base64 of 32 bytes, without the whsec_ in front.
+WEBHOOK_SECRET = "d2ViaG9vay1zZWNyZXQtMDNkMWE3YzkxZTViNDQ4Mg=="
 
 
 def secret_settings() -> set[str]:

@@ -5,9 +5,15 @@ One module, so that the run is made once.
 
 from __future__ import annotations
 
+import json
+
+import jsonschema
 import pytest
+from pydantic import BaseModel
 
 from config import acl
+from jobs.events import JobEvent, schema
+from providers import discover
 
 from .forms import Search
 from .scenes import ANSWERED, FIRST, PERSONAL, SECOND, SIGNED_LINK, secret_settings
@@ -46,6 +52,13 @@ def test_nothing_is_shown_logged_or_kept(run: Run) -> None:
         *("Flower /tasks/datatable", "Flower /broker", "Flower /metrics", "Flower /api/task/result/bad-mail"),
         *("Flower /task/converted", "settle doctor", "settle status", "arguments of processes"),
         *("redis settle:{lettrlabs}:job:converted state", "redis settle:{lettrlabs}:events"),
+        *(
+            "log of webhooks",
+            "webhooks",
+            "settle events",
+            "settle webhooks",
+            "redis settle:{to:shop}:letters bad-mail:1",
+        ),
     ):
         assert expected in places, expected
     assert everything(run).places(run.seen.places) == KEPT
@@ -75,6 +88,30 @@ def test_redis_is_told_a_body_until_it_is_sent_and_nothing_else(run: Run) -> Non
         ("hsetnx", "session in settle:{unique_tokens}:notes"),
     }
     assert seen >= set(PERSONAL)  # so the search does find them
+
+
+def test_every_event_is_as_the_schema_says(run: Run) -> None:
+    """Of all providers and all kinds of ends; nothing is in one that the schema does not name."""
+    checked = jsonschema.Draft202012Validator(schema())
+    ends: set[tuple[str, str]] = set()
+    for provider in discover():
+        for _, raw in run.admin.xrange(f"settle:{{{provider}}}:events"):  # type: ignore[union-attr]
+            event = JobEvent.of_entry(provider, {name.decode(): value.decode() for name, value in raw.items()})
+            checked.validate(json.loads(event.text()))
+            assert unnamed(event) == [], event.id
+            ends.add((provider, event.target))
+    assert {provider for provider, _ in ends} == set(discover())
+    assert {"succeeded", "failed", "in_doubt"} <= {target for _, target in ends}
+
+
+def unnamed(told: BaseModel) -> list[str]:
+    """The fields that no model names, at any depth."""
+    found = list(told.model_extra or ())
+    for name in type(told).model_fields:
+        value = getattr(told, name)
+        for each in value if isinstance(value, list) else [value]:
+            found += unnamed(each) if isinstance(each, BaseModel) else []
+    return found
 
 
 def test_a_whole_run_needs_nothing_else(run: Run) -> None:

@@ -27,6 +27,7 @@ from config.embedded import free_port
 from jobs.redis_ledger import RedisLedger
 from jobs.states import TERMINAL
 from providers import discover
+from tests.emission.receiver import listening
 from tests.waiting import until
 from workflows.command.stack import WORKERS, Process, celery, pointed_at, running, signing
 
@@ -41,6 +42,7 @@ from .scenes import (
     REDIS_PASSWORD,
     SECOND,
     SENTINEL_PASSWORD,
+    WEBHOOK_SECRET,
     payment,
 )
 from .wire import Wire, tapped
@@ -69,7 +71,9 @@ def with_user(url: str, name: str, password: str) -> str:
 
 def _users(admin: redis.Redis, version: float) -> None:
     for name, password in (("settle", REDIS_PASSWORD), ("caller", CALLER_PASSWORD)):
-        admin.execute_command("ACL", "SETUSER", name, "reset", "on", f">{password}", *acl.rules(name, redis=version))
+        admin.execute_command(
+            "ACL", "SETUSER", name, "reset", "on", f">{password}", *acl.rules(name, redis=version, queues=["billing"])
+        )
     admin.acl_log_reset()
 
 
@@ -123,6 +127,8 @@ def whole_run(
         sim = exits.enter_context(simulator.running(speed=60, seed=5, keys=KEYS))
         signed = signing(sim.url, tmp)
         port = free_port()
+        shop = exits.enter_context(listening())
+        shop.answer = lambda got: (500 if "bad-mail" in got.id else 200, {}, 0.0)
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SETTLE_")},
             **pointed_at(sim.url),
@@ -139,6 +145,13 @@ def whole_run(
             "SETTLE_FLOWER__PASSWORD": FLOWER_PASSWORD,
             "SETTLE_FLOWER__PORT": str(port),
             "SETTLE_LOG_LEVEL": "DEBUG",
+            "SETTLE_WEBHOOKS__SHOP__URL": shop.url,
+            "SETTLE_WEBHOOKS__SHOP__SECRETS": f"whsec_{WEBHOOK_SECRET}",
+            "SETTLE_WEBHOOKS__SHOP__ALLOW_HTTP": "true",
+            "SETTLE_WEBHOOKS__SHOP__ALLOW_PRIVATE": "true",
+            "SETTLE_WEBHOOKS__SHOP__RETRY_FOR": "0",
+            "SETTLE_DOWNSTREAM__BILLING__TASK": "billing.ended",
+            "SETTLE_DOWNSTREAM__BILLING__QUEUE": "billing",
             "PYTHONUNBUFFERED": "1",
         }
         secrets = {
@@ -148,6 +161,8 @@ def whole_run(
             "SETTLE_BROKER_URL": REDIS_PASSWORD,
             "SETTLE_FLOWER__PASSWORD": FLOWER_PASSWORD,
             "SETTLE_GROUP__API_KEY": GROUP_KEY,
+            "SETTLE_WEBHOOKS__SECRETS": WEBHOOK_SECRET,
+            "address of the webhook": "of-the-address",
             "SETTLE_COMMONSDB__SIGNING_KEY": json.loads(signed["SETTLE_COMMONSDB__SIGNING_KEY"])["d"],
             **{f"SETTLE_{name.upper()}__API_KEY": key for name, key in KEYS.items()},
         }
@@ -164,6 +179,7 @@ def whole_run(
             for name, arguments in WORKERS.items()
         ]
         pids.append(start("flower", [sys.executable, "-m", "workflows.command", "flower"], "Visit me at"))
+        pids.append(start("webhooks", [sys.executable, "-m", "workflows.command", "webhooks", "run"], "delivering to"))
         client, within = (exits.enter_context(_app(made_of_tls(each, tls))) for each in (caller_url, url))
         flower = exits.enter_context(Flower(port))
         stop = threading.Event()
@@ -187,6 +203,9 @@ def whole_run(
             now = jobs()
             unfinished = {job_id for job_id, state in now.items() if state not in TERMINAL}
             return set(ids) <= set(now) and not unfinished
+
+        def delivered() -> int:
+            return int(admin.hget("settle:{to:shop}:state", "delivered") or 0)
 
         def finished(*ids: str) -> None:
             try:
@@ -220,6 +239,8 @@ def whole_run(
         results += send(SECOND)
         finished(*FIRST, *SECOND)
 
+        until(lambda: delivered() >= len(jobs()) - 1, "all but one to be told")
+        seen.add("webhooks", *[text for each in shop.got for text in (each.body, *each.headers.values())])
         session = admin.hget("settle:{unique_tokens}:notes", "session") or b""
         for result in results:
             seen.add("client results", repr(result.info), repr(result.result), str(result.traceback))

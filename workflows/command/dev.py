@@ -15,7 +15,14 @@ from config.embedded import free_port
 from config.settings import settings
 from workflows.command.stack import SPEED, Stack
 
-_COLOURS = {"simulator": "magenta", "poll-worker": "cyan", "file-worker": "blue", "flower": "yellow", "beat": "green"}
+_COLOURS = {
+    "simulator": "magenta",
+    "poll-worker": "cyan",
+    "file-worker": "blue",
+    "webhooks": "green",
+    "flower": "yellow",
+    "beat": "green",
+}
 
 
 def _echo(name: str, line: str) -> None:
@@ -34,6 +41,7 @@ def dev(speed: float, state_dir: Path | None) -> None:
     with Stack(state_dir or settings().state_dir, _echo, speed=speed) as stack, suppress(KeyboardInterrupt):
         stack.environment.setdefault("SETTLE_FLOWER__PASSWORD", secrets.token_urlsafe(12))
         stack.environment.setdefault("SETTLE_FLOWER__PORT", str(free_port()))
+        stack.start("webhooks", [sys.executable, "-m", "workflows.command", "webhooks", "run"])
         page = stack.start("flower", [sys.executable, "-m", "workflows.command", "flower"])
         page.wait_for("Visit me at")
         env = stack.environment

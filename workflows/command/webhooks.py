@@ -1,0 +1,174 @@
+"""`settle webhooks`: deliver events to webhooks and downstream tasks, and see to what could not be delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import signal
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+import uvloop
+
+from config.logs import configure
+from config.runtime import Runtime, runtime
+from config.settings import settings
+from config.targets import DownstreamSettings, Target, WebhookSettings
+from jobs.errors import InvalidJob, JobNotFound
+from jobs.outbox import Outbox, names
+from workflows import deliveries
+from workflows.command import Exit
+from workflows.deliveries import Answer, Result
+
+
+@click.group()
+def webhooks() -> None:
+    """Deliver events to webhooks and downstream tasks; see what waits, and replay what was given up."""
+
+
+@webhooks.command()
+def run() -> None:
+    """Deliver events until SIGTERM or Ctrl-C. Any number of these processes may run."""
+    # Late: who delivers needs all of it, who looks at a list does not.
+    from workflows.deliveries.runner import Runner
+
+    own = settings()
+    configure(own.log_level)
+    app = None
+    if own.downstream:
+        from config.celery_app import app as celery
+
+        app = celery
+    runner = Runner(Runtime(own, retries=0), app)
+
+    async def until_told() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        click.echo(f"delivering to {', '.join(deliveries.targets(runtime())) or 'nobody'}", err=True)
+        await runner.run(stop)
+
+    uvloop.run(until_told())
+
+
+@webhooks.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_targets(as_json: bool) -> None:
+    """List who is told of events, how many deliveries wait, and how many were given up."""
+    run, known = runtime(), deliveries.targets(runtime())
+    for name in sorted({*known, *names(run.redis)}):
+        told = known.get(name)
+        standing = deliveries.outbox(run, name).standing()
+        now = run.clock.now()
+        state = "disabled" if standing.disabled_at else "paused" if standing.paused_until > now else "open"
+        if told is None:
+            state = "not configured"
+        if as_json:
+            click.echo(json.dumps({"target": name, "where": _where(told), "state": state, **asdict(standing)}))
+        else:
+            parts = [name, _where(told), state, f"{standing.waiting} waiting", f"{standing.dead} given up"]
+            click.echo("\t".join([*parts, f"{standing.delivered} delivered"]))
+
+
+def _where(target: Target | None) -> str:
+    """Where it goes, without the path, which may hold a secret."""
+    if isinstance(target, WebhookSettings):
+        return f"{target.url.scheme}://{target.url.host}"
+    return f"{target.task} in {target.queue}" if isinstance(target, DownstreamSettings) else ""
+
+
+def _outboxes(only: str | None) -> list[Outbox]:
+    """Of the target that is named, else of all.
+
+    Raises:
+        InvalidJob: there is no such target.
+    """
+    run = runtime()
+    known = sorted({*deliveries.targets(run), *names(run.redis)})
+    if only is not None and only not in known:
+        raise InvalidJob(f"target: {only!r} is not one of {', '.join(known) or 'none: no target is configured'}")
+    return [deliveries.outbox(run, name) for name in ([only] if only else known)]
+
+
+@webhooks.command()
+@click.argument("target", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def dead(target: str | None, as_json: bool) -> None:
+    """List the deliveries that were given up, oldest first; they are kept for SETTLE_RETENTION."""
+    for outbox in _outboxes(target):
+        for letter in outbox.letters():
+            event, when = letter.event, datetime.fromtimestamp(letter.died_at, UTC).isoformat(timespec="seconds")
+            fields = {"target": outbox.name, "job_id": event.job_id, "type": event.type, "id": event.id}
+            if as_json:
+                told = {**fields, "died_at": letter.died_at, "tries": letter.tries, "reason": letter.reason}
+                click.echo(json.dumps(told))
+            else:
+                click.echo("\t".join([*fields.values(), when, f"{letter.tries} tries", letter.reason]))
+
+
+@webhooks.command()
+@click.argument("job_ids", nargs=-1, metavar="[ID…]")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--target", help="To this target only.")
+def replay(job_ids: tuple[str, ...], everything: bool, target: str | None) -> None:
+    """Deliver again what was given up: of these jobs, or all. It goes behind what waits of the same job."""
+    if everything == bool(job_ids):
+        raise InvalidJob("ID: give the ids of jobs, or --all")
+    outboxes = [(outbox, outbox.letters()) for outbox in _outboxes(target)]
+    if missing := set(job_ids) - {letter.event.job_id for _, letters in outboxes for letter in letters}:
+        raise JobNotFound(f"no delivery of {min(missing)!r} was given up: see settle webhooks dead")
+    found = 0
+    for outbox, letters in outboxes:
+        found += outbox.replay([letter for letter in letters if everything or letter.event.job_id in job_ids])
+    click.echo(f"{found} deliveries wait for their turn")
+
+
+@webhooks.command()
+@click.argument("target")
+def enable(target: str) -> None:
+    """Deliver again to a target that said it is gone, or that wants to be left alone."""
+    (outbox,) = _outboxes(target)
+    click.echo(f"{target} is enabled" if outbox.enable() else f"{target} was neither disabled nor paused")
+
+
+@webhooks.command()
+@click.argument("target")
+def forget(target: str) -> None:
+    """Forget a target that is no longer configured, with all that waits for it."""
+    (outbox,) = _outboxes(target)
+    if target in deliveries.targets(runtime()):
+        raise InvalidJob(f"target: {target!r} is configured; take it out of the settings of the process first")
+    outbox.forget()
+    click.echo(f"{target} is forgotten")
+
+
+@webhooks.command()
+@click.argument("target")
+def test(target: str) -> None:
+    """Post a signed event of type settle.test to a webhook, once; exit 1 if it is not taken."""
+    from workflows.deliveries.webhook import WebhookCarrier
+
+    run = runtime()
+    found = run.settings.webhooks.get(target)
+    if found is None:
+        known = ", ".join(run.settings.webhooks) or "none: no webhook is configured"
+        raise InvalidJob(f"target: {target!r} is not one of {known}")
+    carrier = WebhookCarrier(found, run.clock)
+    now = datetime.fromtimestamp(run.clock.now(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    body = json.dumps({"type": "settle.test", "timestamp": now, "data": {"target": target}})
+
+    async def post() -> Answer:
+        try:
+            return await carrier.post(f"test:{secrets.token_hex(8)}", body)
+        finally:
+            await carrier.close()
+
+    answer = asyncio.run(post())
+    click.echo(f"{target}: {answer.reason}")
+    sys.exit(Exit.DONE if answer.result is Result.SENT else Exit.FAILED)
+
+
+COMMANDS = {"webhooks": webhooks}

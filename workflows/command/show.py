@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 
@@ -14,8 +13,12 @@ from rich.text import Text
 
 from jobs.record import Job
 from jobs.states import JobState
+from workflows.command import shapes
 
 console = Console()
+
+#: Of every command that prints data.
+as_json = click.option("--json", "as_json", is_flag=True, help="JSON for machines, one object a line.")
 
 #: Members of a list that a terminal shows.
 _MEMBERS = 20
@@ -110,7 +113,7 @@ def many(jobs: Sequence[Job], *, as_json: bool) -> None:
 def machine(jobs: Iterable[Job]) -> None:
     """One JSON object a line."""
     for job in jobs:
-        click.echo(json.dumps(job.outcome(), ensure_ascii=False))
+        click.echo(shapes.Job.of(job).text())
 
 
 def one(job: Job, *, as_json: bool) -> None:

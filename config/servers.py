@@ -48,9 +48,9 @@ def check(name: str, url: str, schemes: Collection[str]) -> None:
         ValueError: it cannot be read; nothing of it is quoted, for a part of it is a password.
     """
     hint = "write it as redis://user:password@host:6379/0, with %40 for @, %2F for / and %23 for # in a password"
-    for part in url.split(";"):
+    for part in filter(None, map(str.strip, url.split(";"))):
         try:
-            read = urlsplit(part.strip())
+            read = urlsplit(part)
             readable = read.port is None or bool(read.port)
         except ValueError:
             readable = False

@@ -12,7 +12,7 @@ import pytest
 from jobs.artifacts import Artifact, DigestRule, Verification
 from jobs.record import Failure
 from jobs.states import JobState, Wish
-from simulator.account import JobAccount
+from simulator.account import Account, JobAccount, ProviderAccount
 from workflows.command import demo, shapes
 from workflows.command import settle as root
 
@@ -155,13 +155,9 @@ def test_a_scene_of_the_demo(house: House, capsys: pytest.CaptureFixture[str]) -
     scenes = [demo.Scene(name, "myipr.certify", "a story", {}, S.SUCCEEDED, name) for name in ("a", "b", "c")]
     jobs = [house.job("a", S.SUCCEEDED, polls=4), replace(house.job("b", S.FAILED), polls=1)]
 
-    class Books:
-        providers = {"myipr": type("Provider", (), {"doubles": (), "jobs": {n: JobAccount(submits=1) for n in "abc"}})}
-
-        def __getitem__(self, name: str) -> object:
-            return self.providers[name]
-
-    assert not demo._report(scenes, jobs, Books(), as_json=True)  # type: ignore[arg-type]
+    jobs_of = {name: JobAccount(submits=1) for name in "abc"}
+    books = Account(providers={"myipr": ProviderAccount(requests={}, max_per_second=0, jobs=jobs_of)})
+    assert not demo._report(scenes, jobs, books, as_json=True)
     told = checked("demo", capsys.readouterr().out)
     assert [line.get("state") for line in told] == ["succeeded", "failed", None]
     assert [len(line["faults"]) for line in told] == [0, 1, 1]

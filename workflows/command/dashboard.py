@@ -86,7 +86,10 @@ class Throughput:
     def per_second(self, provider: str, window: float) -> float | None:
         """Of one provider, in the mean over so many seconds; none before the second look."""
         at, ended = self._seen[-1]
-        first, former = next(each for each in self._seen if each[0] >= at - window or each is self._seen[-1])
+        first, former = self._seen[0]
+        for each in self._seen:
+            if each[0] <= at - window:
+                first, former = each
         if at <= first:
             return None
         return max(ended[provider] - former.get(provider, 0), 0) / (at - first)

@@ -286,16 +286,16 @@ def run_bulk(
     sender = Sender(run, app, workflow, request, bulk, options)
     with Sheet() as sheet:
         report = Report(sheet, bulk.report, rows=sender.rows is not None)
-        try:
-            length = _length(bulk.path)
-            with progress.bar("checked", length) as shown:
-                sender.check(sheet, shown.reach)
-            found = sheet.count("lines", "state")
-            if not found:
-                raise InvalidJob("input: no line in it; give at least one")
-            refused = bool(found.get("invalid")) and not bulk.skip_bad
-            if not refused:
-                report.write()
+        length = _length(bulk.path)
+        with progress.bar("checked", length) as shown:
+            sender.check(sheet, shown.reach)
+        found = sheet.count("lines", "state")
+        if not found:
+            raise InvalidJob("input: no line in it; give at least one")
+        refused = bool(found.get("invalid")) and not bulk.skip_bad
+        report.write()
+        if not refused:
+            try:
                 with progress.bar("sent", length) as shown, _told_how_far(sheet):
                     sender.send(sheet, _both(shown.reach, report))
                 if wait:
@@ -304,8 +304,8 @@ def run_bulk(
                     # What is known by Ctrl-C is reported.
                     with suppress(KeyboardInterrupt), progress.bar("finished", total) as shown:
                         sender.wait(sheet, _both(shown.step, report))
-        finally:
-            report.write()
+            finally:
+                report.write()
         return _conclude(sheet, refused=refused, wait=wait, as_json=as_json)
 
 

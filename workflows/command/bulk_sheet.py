@@ -25,8 +25,8 @@ FIELDS = ("line", "job_id", "state", "field", "error", "outcome", "record")
 _FIELD = re.compile(r"([\w.]+): ")
 
 
-#: A report is written again after so long, seconds.
-_OFTEN = 1.0
+#: A report is written again after so long, seconds; and not before so many times what writing it took.
+_OFTEN, _SHARE = 1.0, 9.0
 
 _UNSURE = "it was on its way when the run ended; run the same command again"
 
@@ -200,7 +200,7 @@ class Report:
         begun = time.monotonic()
         self._sheet.write_report(self._path, rows=self._rows)
         # A long report takes a while to write: a tenth of the run at most.
-        self._next = time.monotonic() + max(_OFTEN, 9 * (time.monotonic() - begun))
+        self._next = time.monotonic() + max(_OFTEN, _SHARE * (time.monotonic() - begun))
 
     def go_on(self) -> None:
         """Write it, if it is time."""

@@ -48,7 +48,7 @@ def test_a_job_is_told_whole(house: House, settle: Settle) -> None:
         word="in_progress",
         progress=40,
         message="half",
-        result={"rejected_orders": ["e5", None]},
+        result={"accepted": None, "rejected_orders": ["e5", None]},
         failure=Failure("late", "too late", "look there"),
         artifacts=(
             Artifact(

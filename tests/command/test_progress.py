@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from config.embedded import EmbeddedRedis
 from jobs.record import Job
 from jobs.redis_ledger import RedisLedger
 from jobs.states import JobState
-from workflows.command import progress
+from workflows.command import progress, restored
 
 from .conftest import House, Settle
 from .terminal import Terminal
@@ -80,3 +81,15 @@ def test_on_a_terminal_bars_are_drawn_and_the_result_is_not_disturbed(waiting: d
             assert terminal.ends() == 4
     assert json.loads((tmp_path / "out").read_text())["job_id"] == "order-4711"
     assert "━" in terminal.text
+
+
+def test_what_is_printed_meanwhile_goes_where_it_was_meant_to(waiting: dict[str, str], tmp_path: Path) -> None:
+    """`settle restored` prints while its bar is drawn: into a file, or above the bar where both are on one terminal."""
+    with (tmp_path / "out").open("wb") as out, Terminal("restored", settings=waiting, stdout=out) as terminal:
+        terminal.shows("━")
+        assert terminal.ends() == 0
+    assert (tmp_path / "out").read_text().splitlines()[0] == f"order-4711  myipr.certify  {restored.PAUSED}"
+    assert "order-4711" not in terminal.text
+    with Terminal("restored", settings=waiting) as terminal:
+        assert terminal.ends() == 0
+        assert re.search(r"[\r\nK]order-4711  myipr.certify  ", terminal.text)

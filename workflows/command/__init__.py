@@ -5,7 +5,6 @@ What it says to scripts is in `exits`, what it says of trouble in `trouble`, wha
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -128,9 +127,6 @@ def main() -> NoReturn:
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(Exit.USAGE)
-    except BrokenPipeError:  # whoever read has seen enough, as `settle list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(Exit.FAILED)
     except Exception as error:
         told = explain(error)
         if told is None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,10 +29,8 @@ _EACH = 12
 @contextmanager
 def _drawn(*columns: ProgressColumn) -> Iterator[Progress]:
     console = Console(stderr=True)
-    # What is printed meanwhile goes above the bars; but what is meant for a file stays out of them.
-    shared = sys.stdout.isatty()
     shown = console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=not shown, redirect_stdout=shared) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not shown, redirect_stdout=False) as progress:
         yield progress
 
 
@@ -45,6 +44,13 @@ class Bar:
     def step(self, number: int = 1) -> None:
         """So much more is done."""
         self._progress.advance(self._task, number)
+
+    def say(self, text: str) -> None:
+        """Print a line on standard output; above the bar, where both are on one terminal."""
+        if self._progress.disable or not sys.stdout.isatty():
+            click.echo(text)
+        else:
+            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def reach(self, done: int) -> None:
         """So much is done by now."""

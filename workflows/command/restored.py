@@ -148,9 +148,9 @@ def restored(as_json: bool) -> None:
             fates[fate] += 1
             shown.step()
             if as_json:
-                click.echo(shapes.Fate(job_id=job.id, workflow=job.workflow, was=job.state, fate=fate).text())
+                shown.say(shapes.Fate(job_id=job.id, workflow=job.workflow, was=job.state, fate=fate).text())
             elif fate in (PERSON, PAUSED):
-                click.echo(f"{job.id}  {job.workflow}  {fate}")
+                shown.say(f"{job.id}  {job.workflow}  {fate}")
     if not as_json:
         click.echo(", ".join(f"{number} {fate}" for fate, number in sorted(fates.items())) or "no unfinished jobs")
     run.close()

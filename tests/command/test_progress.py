@@ -83,13 +83,18 @@ def test_on_a_terminal_bars_are_drawn_and_the_result_is_not_disturbed(waiting: d
     assert "━" in terminal.text
 
 
-def test_what_is_printed_meanwhile_goes_where_it_was_meant_to(waiting: dict[str, str], tmp_path: Path) -> None:
+def test_what_is_printed_meanwhile_goes_where_it_was_meant_to(
+    waiting: dict[str, str], redis_client: redis.Redis, tmp_path: Path
+) -> None:
     """`settle restored` prints while its bar is drawn: into a file, or above the bar where both are on one terminal."""
+    ledger = RedisLedger(redis_client)
+    now = ledger.now()
+    ledger.accept(Job("order-4712", "lettrlabs", "lettrlabs.convert", S.ACCEPTED, now, now + 60, due_at=now + 60))
     with (tmp_path / "out").open("wb") as out, Terminal("restored", settings=waiting, stdout=out) as terminal:
         terminal.shows("━")
         assert terminal.ends() == 0
-    assert (tmp_path / "out").read_text().splitlines()[0] == f"order-4711  myipr.certify  {restored.PAUSED}"
-    assert "order-4711" not in terminal.text
+    assert (tmp_path / "out").read_text().splitlines()[0] == f"order-4712  lettrlabs.convert  {restored.PERSON}"
+    assert "order-4712" not in terminal.text
     with Terminal("restored", settings=waiting) as terminal:
         assert terminal.ends() == 0
-        assert re.search(r"[\r\nK]order-4711  myipr.certify  ", terminal.text)
+        assert re.search(r"[\r\nK]order-4712  lettrlabs.convert  ", terminal.text)

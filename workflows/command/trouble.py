@@ -46,9 +46,7 @@ def explain(error: Exception) -> tuple[str, Exit] | None:
 
 def _usage(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split()).rstrip(".")
-    if (
-        type(error) is click.BadParameter and error.param is not None
-    ):  # in the form of all our errors: field, colon, why
+    if type(error) is click.BadParameter and error.param is not None:  # as all our errors: field, why
         message = f"{max(error.param.opts, key=len)}: {error.message.rstrip('.')}"
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f"{message}; see {context.command_path} --help" if context else message

@@ -16,7 +16,7 @@ from jobs.record import Failure, Job
 from jobs.redis_ledger import RedisLedger
 from jobs.search import Gate, Overview
 from jobs.states import JobState
-from workflows.command import dashboard, follow
+from workflows.command import dashboard, follow, show
 from workflows.command.dashboard import LONG, SHORT, Look, Throughput
 
 from .conftest import House, Settle
@@ -49,8 +49,8 @@ def test_throughput_is_told_by_the_counts() -> None:
     assert of.per_second("a", SHORT) == 0.0
 
 
-def _text(seen: Look, throughput: Throughput, workers: int | None = 3) -> str:
-    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+def _text(seen: Look, throughput: Throughput, workers: int | None = 3, width: int = 160) -> str:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     console.print(dashboard.view(seen, throughput, workers))
     console.file.close()
     return console.export_text()
@@ -82,6 +82,29 @@ def test_what_the_dashboard_shows(house: House) -> None:
     assert {"new", "doubt"} <= set(rows)
     assert "late" not in rows  # only so many of the latest
     assert "workers: asked" in _text(seen, throughput, None)
+
+
+def test_a_narrow_terminal_has_a_line_for_each_job(house: House) -> None:
+    """What does not fit is cut; and nothing that others write is markup."""
+    for number in range(3):
+        failure = Failure("refused", "[/b] a reason that is longer than what is left of the line", "[/b]")
+        house.job(f"order-471{number}[/b]", S.FAILED, word="[/i]no", failure=failure, tags={"[/b]": "[/b]"})
+    throughput = Throughput()
+    seen = dashboard.look(house.run, ["myipr"], 3)
+    throughput.add(seen)
+    lines = [line for line in _text(seen, throughput, width=80).splitlines() if "order-471" in line]
+    assert len(lines) == 3
+    assert all(len(line) == 80 and "[/b]" in line and "[/i]no" in line and "…" in line for line in lines)
+
+
+def test_what_others_write_is_no_markup(house: House, settle: Settle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the tables of the other commands, too."""
+    monkeypatch.setattr(show, "console", Console(force_terminal=True, width=200))
+    failure = Failure("refused", "[/b] a reason", "[/c] a remedy")
+    house.job("order[/a]", S.FAILED, word="[/i]no", failure=failure, tags={"[/d]": "[/e]"})
+    for arguments in (["list"], ["status", "order[/a]"], ["wait", "order[/a]"]):
+        done = settle(*arguments)
+        assert [text for text in ("order[/a]", "[/i]no", "[/b] a reason") if text not in done.out] == []
 
 
 @pytest.mark.parametrize("jobs", [0, 3, 3000])

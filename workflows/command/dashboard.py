@@ -136,7 +136,8 @@ def view(seen: Look, throughput: Throughput, workers: int | None) -> Group:
     known = "workers: asked" if workers is None else f"workers: {workers}"
     clock = time.strftime("%H:%M:%S", time.localtime(seen.at))
     head = Text(f"{clock}   {under_way:,} jobs under way   {known}   q quits", style="dim")
-    return Group(head, grid, show.table(seen.jobs, title="the latest jobs")) if seen.jobs else Group(head, grid)
+    latest = [show.brief(seen.jobs, seen.at, title="the latest jobs")] if seen.jobs else []
+    return Group(head, grid, *latest)
 
 
 class Workers:

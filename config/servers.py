@@ -36,6 +36,13 @@ def redis_like(url: str) -> bool:
     return urlsplit(url).scheme in ("redis", "rediss", _SENTINEL)
 
 
+def brokers() -> tuple[str, ...]:
+    """The schemes of the brokers that kombu knows."""
+    from kombu.transport import TRANSPORT_ALIASES  # late: only whoever names a broker of its own needs it
+
+    return tuple(TRANSPORT_ALIASES)
+
+
 def check(name: str, url: str, schemes: Collection[str]) -> None:
     """Look at an address before a client does, whose error would quote it.
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal, Self, cast
 from urllib.parse import urlencode, urlsplit
 
-from kombu.transport import TRANSPORT_ALIASES
 from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, ValidationError, create_model, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -184,7 +183,7 @@ class CoreSettings(BaseSettings):
         addresses = {"SETTLE_REDIS_URL": self.redis_url, "SETTLE_BROKER_URL": self.broker_url}
         for name, url in addresses.items():
             if url is not None:
-                known = servers.LEDGERS if name == "SETTLE_REDIS_URL" else tuple(TRANSPORT_ALIASES)
+                known = servers.LEDGERS if name == "SETTLE_REDIS_URL" else servers.brokers()
                 servers.check(name, url.get_secret_value(), known)
             if url is not None and "ssl_" in urlsplit(url.get_secret_value()).query:
                 raise ValueError(

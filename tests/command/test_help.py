@@ -56,7 +56,7 @@ def test_every_example_can_be_typed(name: str, tmp_path: Path, monkeypatch: pyte
         bare = line.removeprefix('eval "$(').removesuffix(')"')
         (mine,) = [part for part in re.split(r" \| | >>? ", bare) if f"settle {name}" in part]
         arguments = shlex.split(mine.partition(f"settle {name}")[2])
-        with _command(name).make_context(name, arguments + ["an-id"] * ("xargs" in mine), **root.context_settings):
+        with _command(name).make_context(name, arguments + ["an-id"] * ("xargs" in mine)):
             pass
 
 

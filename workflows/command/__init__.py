@@ -13,7 +13,7 @@ import click
 
 from jobs.nearest import did_you_mean
 from workflows.command.exits import MEANING, OF_STATE, Exit
-from workflows.command.page import LEDGER, sections
+from workflows.command.page import LEDGER, SETTINGS, sections
 from workflows.command.trouble import explain
 
 __all__ = ["OF_STATE", "Exit", "main", "settle"]
@@ -104,7 +104,7 @@ class _Commands(click.Group):
         sections(formatter, _EXAMPLES, MEANING, LEDGER)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=_Commands, context_settings=SETTINGS)
 @click.version_option(package_name="settle")
 def settle() -> None:
     """Submit a job to a slow remote HTTP API once, and see it through: poll, fetch, verify, emit.

@@ -10,6 +10,9 @@ import click
 
 from workflows.command.exits import MEANING, Exit
 
+#: Of every context; click keeps the help option of a command's first one.
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
 #: The variables that commands name in their help, by what they are for there.
 VARIABLES = {
     "SETTLE_REDIS_URL": "where the ledger is; if not set, the Redis of the `settle dev` that runs in this folder",
@@ -68,7 +71,7 @@ class Page(click.Command):
         reads: Sequence[str] = (),
         **more: Any,
     ) -> None:
-        super().__init__(*args, **more)
+        super().__init__(*args, context_settings=SETTINGS, **more)
         self.examples = tuple(examples)
         self.reads = tuple(reads)
         told = dict(each if isinstance(each, tuple) else (each, MEANING[each]) for each in exits)

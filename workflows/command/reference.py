@@ -14,6 +14,7 @@ import click
 from pydantic.json_schema import models_json_schema
 
 from workflows.command import settle, shapes
+from workflows.command.page import SETTINGS
 
 _WIDTH = 100
 
@@ -25,7 +26,7 @@ Written from the code by `make reference`; do not edit it here. [The command](..
 
 
 def _help(command: click.Command, name: str) -> str:
-    with click.Context(command, info_name=name, terminal_width=_WIDTH, **settle.context_settings) as context:
+    with click.Context(command, info_name=name, terminal_width=_WIDTH, **SETTINGS) as context:
         return command.get_help(context)
 
 

@@ -71,7 +71,7 @@ class Page(click.Command):
         reads: Sequence[str] = (),
         **more: Any,
     ) -> None:
-        super().__init__(*args, context_settings=SETTINGS, **more)
+        super().__init__(*args, **{"context_settings": SETTINGS, **more})
         self.examples = tuple(examples)
         self.reads = tuple(reads)
         told = dict(each if isinstance(each, tuple) else (each, MEANING[each]) for each in exits)

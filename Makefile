@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev bench test test-faults test-tls test-containers test-metrics test-browser test-examples screenshots lint types format check audit sbom lock clean
+.PHONY: help install demo dev bench reference test test-faults test-tls test-containers test-metrics test-browser test-examples screenshots lint types format check audit sbom lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -97,6 +97,9 @@ types: install ## mypy, strict
 	$(BIN)/mypy
 
 check: lint types test ## What CI runs before the slower lanes
+
+reference: install ## Write docs/reference: the help of every command, and the schema of what --json prints
+	$(BIN)/python -m workflows.command.reference docs/reference
 
 audit: $(VENV)-audit/.installed ## Known vulnerabilities of every pinned package; asks PyPI
 	$(VENV)-audit/bin/pip-audit --strict --disable-pip --require-hashes $(foreach lock,requirements-dev.lock audit/requirements.lock examples/requirements.lock,-r $(lock)) $(ARGS)

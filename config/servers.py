@@ -6,7 +6,7 @@ its replicas: each new connection asks them who the primary is, so a fail-over o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _SENTINEL = "sentinel"
 _SENTINEL_PORT = 26379
 
+#: Addresses of the ledger.
+LEDGERS = ("redis", "rediss", _SENTINEL, "unix")
+
 
 def sentinels(url: str) -> bool:
     """Whether an address is one of Sentinels."""
@@ -31,6 +34,43 @@ def sentinels(url: str) -> bool:
 def redis_like(url: str) -> bool:
     """Whether a broker is a Redis: then its queues are lists that anybody can read."""
     return urlsplit(url).scheme in ("redis", "rediss", _SENTINEL)
+
+
+def brokers() -> tuple[str, ...]:
+    """The schemes of the brokers that kombu knows."""
+    from kombu.transport import TRANSPORT_ALIASES  # late: only whoever names a broker of its own needs it
+
+    return tuple(TRANSPORT_ALIASES)
+
+
+def check(name: str, url: str, schemes: Collection[str]) -> None:
+    """Look at an address before a client does, whose error would quote it.
+
+    Args:
+        name: of its setting.
+        url: as set; several are separated by `;`.
+        schemes: that are understood.
+
+    Raises:
+        ValueError: it cannot be read; nothing of it is quoted, for a part of it is a password.
+    """
+    hint = "write it as redis://user:password@host:6379/0, with %40 for @, %2F for / and %23 for # in a password"
+    for part in filter(None, map(str.strip, url.split(";"))):
+        try:
+            read = urlsplit(part)
+            readable = read.port is None or bool(read.port)
+        except ValueError:
+            readable = False
+        if not readable:
+            raise ValueError(f"{name}: not an address that can be read; {hint}")
+        if read.scheme.partition("+")[0] not in schemes:
+            raise ValueError(f"{name}: it must begin with one of {', '.join(f'{each}://' for each in schemes)}")
+
+
+def shown(url: str) -> str:
+    """An address for people: scheme, host, port and path, and never a password."""
+    parts = [urlsplit(part.strip()) for part in url.split(";") if part.strip()]
+    return ";".join(part._replace(netloc=part.netloc.rpartition("@")[2], query="").geturl() for part in parts)
 
 
 def complete(url: str, password: str | None = None) -> str:

@@ -6,6 +6,7 @@ Every variable begins with `SETTLE_`; a provider's own are nested with `__`, as 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
@@ -26,6 +27,7 @@ from config import embedded, servers, targets
 from config.targets import DownstreamSettings, WebhookSettings
 from jobs.errors import ConfigurationError
 from jobs.ledger import ClaimLimits
+from jobs.nearest import did_you_mean
 from jobs.trace import traceparent
 from providers import discover
 from providers.base import ProviderSettings
@@ -184,6 +186,9 @@ class CoreSettings(BaseSettings):
             )
         addresses = {"SETTLE_REDIS_URL": self.redis_url, "SETTLE_BROKER_URL": self.broker_url}
         for name, url in addresses.items():
+            if url is not None:
+                known = servers.LEDGERS if name == "SETTLE_REDIS_URL" else servers.brokers()
+                servers.check(name, url.get_secret_value(), known)
             if url is not None and "ssl_" in urlsplit(url.get_secret_value()).query:
                 raise ValueError(
                     f"{name}: leave out its ssl_ parameters and set SETTLE_REDIS_TLS__CA_FILE and the like"
@@ -298,17 +303,21 @@ def read() -> CoreSettings:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for variable in os.environ:
         if variable.startswith(PREFIX) and variable.split("__")[0] not in known:
-            raise ConfigurationError(f"{variable} is not a setting of Settle: check its spelling, or unset it")
+            near = did_you_mean(variable.split("__")[0], known)
+            raise ConfigurationError(f"{variable} is not a setting of Settle: check its spelling, or unset it{near}")
     folder = os.environ.get(f"{PREFIX}SECRETS_DIR")
     try:
         for name in _names(folder):
             if name.startswith(PREFIX) and name.split("__")[0] not in known:
                 raise ConfigurationError(f"{name} is not a setting of Settle: check the name of the file in {folder}")
         return Settings(_secrets_dir=folder)
-    except (SettingsError, OSError) as error:
-        if isinstance(error, SettingsError) and "parsing value" in str(error):
-            # Its text names the field and where it stands, and quotes nothing.
-            raise ConfigurationError(f'{PREFIX}…: {error}; a list is written as JSON: ["a", "b"]') from None
+    except SettingsError as error:
+        # Its own message names the field and quotes no value, but says "source" where people know variables.
+        if found := re.search(r'field "(\w+)"', str(error)):
+            name = PREFIX + found[1].upper()
+            raise ConfigurationError(f"{name}, or a list or group in {name}__…: not JSON; write it as JSON") from None
+        raise ConfigurationError(f"{PREFIX}SECRETS_DIR: {folder} cannot be read ({type(error).__name__})") from None
+    except OSError as error:
         raise ConfigurationError(f"{PREFIX}SECRETS_DIR: {folder} cannot be read ({type(error).__name__})") from None
     except ValidationError as error:
         lines = []

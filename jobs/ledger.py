@@ -12,7 +12,7 @@ Invariants, each with a property test:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -139,6 +139,14 @@ class Ledger(Protocol):
         """
         ...
 
+    def read(self, job_ids: Sequence[str]) -> list[Job | None]:
+        """Read jobs of any providers with two round trips, in this order; none for an id that is not recorded."""
+        ...
+
+    def newest(self, providers: Sequence[str], limit: int) -> list[str]:
+        """The ids of the latest jobs of all these providers together, newest first, with one round trip."""
+        ...
+
     def glance(self, job_ids: Sequence[str]) -> list[Glance | None]:
         """Where jobs of any providers are, in this order; none for an id that is not recorded."""
         ...
@@ -258,8 +266,13 @@ class Ledger(Protocol):
         """Where the jobs of providers stand: counts, oldest and newest, lateness, gate; for pages and metrics."""
         ...
 
-    def reindex(self, provider: str) -> int:
-        """Put what `find` searches in order, whatever an older version left behind. Returns how many jobs there are."""
+    def reindex(self, provider: str, tell: Callable[[int], None] | None = None) -> int:
+        """Put what `find` searches in order, whatever an older version left behind. Returns how many jobs there are.
+
+        Args:
+            provider: its name.
+            tell: told how many more jobs are done, now and then.
+        """
         ...
 
     def counts(self, provider: str) -> dict[JobState, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +36,12 @@ def measure(chunks: Iterable[bytes]) -> Measure:
     return Measure(digest.hexdigest(), size)
 
 
-def measure_local(path: Path) -> Measure:
+def measure_local(path: Path, tell: Callable[[int], None] | None = None) -> Measure:
     """Measure a file on this machine.
+
+    Args:
+        path: of the file.
+        tell: told how many more bytes are read, now and then.
 
     Raises:
         InvalidJob: it is no regular file, cannot be read, is empty, or changes while it is read.
@@ -47,10 +51,17 @@ def measure_local(path: Path) -> Measure:
     try:
         with path.open("rb") as opened:
             before = os.fstat(opened.fileno())
-            found = measure(iter(lambda: opened.read(_CHUNK), b""))
+            found = measure(_told(iter(lambda: opened.read(_CHUNK), b""), tell))
             after = os.fstat(opened.fileno())
     except OSError as error:
         raise InvalidJob(f"file: it cannot be read ({error.strerror or type(error).__name__})") from None
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise InvalidJob("file: it changed while it was read; try again when nobody writes it")
     return found
+
+
+def _told(chunks: Iterable[bytes], tell: Callable[[int], None] | None) -> Iterator[bytes]:
+    for chunk in chunks:
+        if tell is not None:
+            tell(len(chunk))
+        yield chunk

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from jobs import codec
@@ -165,6 +165,20 @@ class MemoryLedger:
         for job_id in [job_id for job_id, end in shelf.done.items() if end <= self._now()]:
             del shelf.jobs[job_id], shelf.done[job_id], shelf.lease[job_id], shelf.floor[job_id], self._owners[job_id]
             shelf.hastened.pop(job_id, None)
+
+    def read(self, job_ids: Sequence[str]) -> list[Job | None]:
+        """Read jobs of any providers, in this order; none for an id that is not recorded."""
+        found: list[Job | None] = []
+        for job_id in job_ids:
+            try:
+                found.append(self.get(job_id))
+            except JobNotFound:
+                found.append(None)
+        return found
+
+    def newest(self, providers: Sequence[str], limit: int) -> list[str]:
+        """The ids of the latest jobs of all these providers together, newest first."""
+        return [job.id for job in self.find(Query(tuple(providers), limit=limit)).jobs]
 
     def glance(self, job_ids: Sequence[str]) -> list[Glance | None]:
         """Where jobs of any providers are, in this order; none for an id that is not recorded."""
@@ -429,9 +443,12 @@ class MemoryLedger:
             )
         return found
 
-    def reindex(self, provider: str) -> int:
+    def reindex(self, provider: str, tell: Callable[[int], None] | None = None) -> int:
         """Nothing is ever out of order here. Returns how many jobs there are."""
-        return len(self._shelves[provider].jobs)
+        number = len(self._shelves[provider].jobs)
+        if tell is not None and number:
+            tell(number)
+        return number
 
     def counts(self, provider: str) -> dict[JobState, int]:
         """How many jobs are in each state; of finished ones, how many ever got there."""

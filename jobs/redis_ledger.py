@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from itertools import chain
@@ -216,6 +216,19 @@ class RedisLedger:
         if not found:
             raise JobNotFound(f"no job {job_id!r} in the ledger: past its retention")
         return found[0]
+
+    def read(self, job_ids: Sequence[str]) -> list[Job | None]:
+        """Read jobs of any providers with two round trips, in this order; none for an id that is not recorded."""
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipe.get(self._owner(job_id))
+        wanted = [(owner, job_id) for owner, job_id in zip(pipe.execute(), job_ids, strict=True) if owner is not None]
+        found = {job.id: job for job in self._records(wanted)} if wanted else {}
+        return [found.get(job_id) for job_id in job_ids]
+
+    def newest(self, providers: Sequence[str], limit: int) -> list[str]:
+        """The ids of the latest jobs of all these providers together, newest first, with one round trip."""
+        return self._search.newest(providers, limit)
 
     def _records(self, wanted: Sequence[tuple[str, str]]) -> Iterator[Job]:
         """The jobs with these providers and ids, in this order; without those that are gone."""
@@ -481,9 +494,9 @@ class RedisLedger:
         """Where the jobs of providers stand, in one round trip."""
         return self._search.overview(providers, self._now())
 
-    def reindex(self, provider: str) -> int:
+    def reindex(self, provider: str, tell: Callable[[int], None] | None = None) -> int:
         """Put what `find` searches in order, whatever an older version left behind. Returns how many jobs there are."""
-        return self._search.reindex(provider)
+        return self._search.reindex(provider, tell)
 
     def counts(self, provider: str) -> dict[JobState, int]:
         """How many jobs are in each state; of finished ones, how many ever got there."""

@@ -95,6 +95,11 @@ def problems(error: ValidationError, request: type[BaseModel] | None = None) -> 
     return _few(_lines(error, request, []))
 
 
+def workflow_names() -> list[str]:
+    """The names of all workflows that can be triggered here."""
+    return sorted(f"{name}.{each.name}".rstrip(".") for name, found in discover().items() for each in found.operations)
+
+
 def request_of(workflow: str) -> type[BaseModel]:
     """The model of a workflow's keyword arguments.
 

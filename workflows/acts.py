@@ -12,6 +12,7 @@ from config.runtime import Runtime
 from jobs.errors import IllegalMove, InvalidJob, JobConflict
 from jobs.ledger import Acceptance
 from jobs.links import GROUP
+from jobs.nearest import did_you_mean
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
 from tasks import handles
@@ -171,7 +172,8 @@ def workflow_known(name: str) -> str:
         InvalidJob: it is not.
     """
     if (bare := name.removeprefix("settle.")) not in WORKFLOWS:
-        raise InvalidJob(f"workflow: {bare[:100]!r} is not one of {', '.join(sorted(WORKFLOWS))}")
+        known = sorted(WORKFLOWS)
+        raise InvalidJob(f"workflow: {bare[:100]!r} is not one of {', '.join(known)}{did_you_mean(bare, known)}")
     return bare
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from config.runtime import Runtime
 from jobs.errors import InvalidJob
+from jobs.nearest import did_you_mean
 from jobs.search import Place, Query
 from jobs.states import UNFINISHED, JobState
 
@@ -27,7 +28,7 @@ def provider_known(run: Runtime, name: str) -> str:
         InvalidJob: it is not.
     """
     if name not in (known := run.settings.providers()):
-        raise InvalidJob(f"provider: {name!r} is not one of {', '.join(known)}")
+        raise InvalidJob(f"provider: {name[:50]!r} is not one of {', '.join(known)}{did_you_mean(name, known)}")
     return name
 
 
@@ -100,7 +101,8 @@ def query(
     wanted: set[JobState] = set()
     for name in states:
         if name not in GROUPS and name not in list(JobState):
-            raise InvalidJob(f"state: {name[:50]!r} is not one of {', '.join([*JobState, *GROUPS])}")
+            known = [*JobState, *GROUPS]
+            raise InvalidJob(f"state: {name[:50]!r} is not one of {', '.join(known)}{did_you_mean(name, known)}")
         wanted |= GROUPS.get(name) or {JobState(name)}
     names = [provider_known(run, name) for name in providers]
     now = run.clock.now()

@@ -57,7 +57,7 @@ def test_a_file_of_records_is_uploaded_once(house: House, tmp_path: Path) -> Non
 
     again = _settle(house, *command, "--wait", "--json")
     assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["jobs"] == {"known": 2}
+    assert json.loads(again.stdout)["jobs"] == {"same": 2}
     assert sum(house.sim.account()["lettrlabs"].requests["create_conversions"].values()) == 2
 
 
@@ -73,7 +73,7 @@ def test_one_bad_line_sends_nothing(house: House, tmp_path: Path) -> None:
     assert "private" not in done.stderr
     assert house.ledger.jobs("commonsdb") == []
     done = _settle(house, "submit", "commonsdb.declare", "--input", str(works), "--skip-bad", "--tag", "shop=7")
-    assert (done.returncode, done.stdout) == (0, "4 lines, 1 bad; jobs: 3 created\n")
+    assert (done.returncode, done.stdout) == (0, "4 lines, 1 invalid; jobs: 3 created\n")
     assert [job.tags for job in house.ledger.jobs("commonsdb")] == [{"shop": "7"}] * 3
     piped = _settle(house, "submit", "commonsdb.declare", "--input", "-", "--format", "jsonl")
     assert (piped.returncode, "give a file, not a pipe" in piped.stderr) == (2, True)

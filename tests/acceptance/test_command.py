@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from simulator import samples
+from tests.command.terminal import Terminal
 from tests.waiting import until
 from workflows.command.stack import Process, running
 
@@ -98,6 +99,10 @@ def test_each_kind_of_trouble_has_its_exit_code(house: House) -> None:
     house.worker("-Q", "celery", "-P", "solo")  # takes the trigger, but has no clock: the job waits
     sent = _settle(house, "submit", "lettrlabs.delete", "--input", "-", "--id", "w-1", stdin='{"id": 1}')
     assert sent.returncode == 0
+    with Terminal("watch", settings=house.environment) as dashboard:
+        dashboard.shows("1 jobs under way   workers: 1")
+        dashboard.press("q")
+        assert dashboard.ends() == 0
     assert _settle(house, "wait", "w-1", "--timeout", "0.5").returncode == 4
     house.environment["SETTLE_LEESE"] = "1"
     wrong = _settle(house, "list")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.command.schema import checked
 from workflows.command.stack import Process, running
 
 from .conftest import PYTHON, House
@@ -22,7 +23,7 @@ def _doctor(house: House, *arguments: str, **settings: str) -> tuple[int, list[d
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+    return done.returncode, checked("doctor", done.stdout)
 
 
 def _wrong(findings: list[dict[str, Any]], subject: str) -> list[str]:

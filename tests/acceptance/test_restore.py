@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import redis
 
 from simulator import samples
+from tests.command.schema import checked
 from tests.waiting import until
 
 from .conftest import PYTHON, House
@@ -99,7 +99,7 @@ def test_a_restored_ledger_sends_nothing_twice(house: House, tmp_path: Path) -> 
     house.server.start()
     done = _settle(house, "restored", "--json")
     assert done.returncode == 0, done.stderr
-    fates = {line["job_id"]: line["fate"] for line in map(json.loads, done.stdout.splitlines())}
+    fates = {line["job_id"]: line["fate"] for line in checked("restored", done.stdout)}
     assert fates == {
         "m-1": "the provider is asked", "q-1": "the provider is asked", "t-1": "the provider is asked",
         "l-1": "waits for settle resolve", "p-1": "goes on", "p-2": "paused",

@@ -108,7 +108,7 @@ def test_rows_become_jobs_of_a_batch(desk: Desk, capsys: pytest.CaptureFixture[s
     assert desk.orders()[0][0] == "SO-0000"
     assert desk.orders()[2][-1] == "SO-0249"
     assert all(job.state is JobState.ACCEPTED for job in desk.jobs())
-    assert json.loads(capsys.readouterr().out) == {"lines": 250, "bad": 0, "duplicates": 0, "jobs": {"created": 3}}
+    assert json.loads(capsys.readouterr().out) == {"lines": 250, "invalid": 0, "duplicates": 0, "jobs": {"created": 3}}
 
 
 @pytest.mark.parametrize("batch", [1, 7, 10, 1000])
@@ -120,7 +120,7 @@ def test_a_repeated_run_repeats_nothing(desk: Desk, batch: int, capsys: pytest.C
     capsys.readouterr()
     assert desk.submit(path, batch=batch) is Exit.DONE
     assert desk.jobs() == before
-    assert json.loads(capsys.readouterr().out)["jobs"] == {"known": len(before)}
+    assert json.loads(capsys.readouterr().out)["jobs"] == {"same": len(before)}
     desk.submit(path, batch=batch, id_prefix="again-")
     ids = [job.id for job in desk.jobs()]
     assert len(ids) == 2 * len(before)
@@ -152,7 +152,7 @@ def test_a_row_may_have_several_lines(desk: Desk, tmp_path: Path) -> None:
     desk.submit(desk.file(text, "input.csv"), skip_bad=True, report=tmp_path / "report.jsonl")
     assert [(each["line"], each["state"]) for each in report_of(tmp_path / "report.jsonl")] == [
         (2, "created"),
-        (5, "bad"),
+        (5, "invalid"),
         (6, "created"),
     ]
     assert (desk.jobs()[0].request or {})["conversions"][0]["lastName"] == "two\nlines"
@@ -236,10 +236,10 @@ def test_a_bad_line_stops_all_before_anything_is_sent(
     assert said in told.err
     assert "nothing was sent" in told.err
     assert desk.jobs() == []
-    assert [each["state"] for each in report_of(report)] == ["not_sent", "bad", "not_sent"]
+    assert [each["state"] for each in report_of(report)] == ["not_sent", "invalid", "not_sent"]
     assert desk.submit(path, report=report, skip_bad=True) is Exit.DONE
     assert desk.orders() == [["SO-0000", "SO-0001"]]
-    assert [each["state"] for each in report_of(report)] == ["created", "bad", "created"]
+    assert [each["state"] for each in report_of(report)] == ["created", "invalid", "created"]
     for text in (told.err, told.out, report.read_text(), str(capsys.readouterr())):
         assert SECRET not in text
 

@@ -313,3 +313,26 @@ class TestInRedis:
         assert any("ZADD" in line and ":due" in line for line in seen)
         done = [line for line in seen if not line.upper().startswith("EVALSHA")]  # which names all keys that it may use
         assert not any("{alpha}:index" in line for line in done)
+
+
+def test_the_newest_of_all_providers(shop: Ledger) -> None:
+    """Ids only, newest first; of providers that have none, nothing."""
+    assert shop.newest(BOTH, 3) == ["job-9", "job-8", "job-7"]
+    assert shop.newest(("beta", "gamma"), 2) == ["job-9", "job-7"]
+    assert shop.newest(BOTH, 100) == [f"job-{number}" for number in reversed(range(10))]
+    assert shop.newest(BOTH, 0) == shop.newest((), 5) == shop.newest(("gamma",), 5) == []
+
+
+def test_many_jobs_are_read_at_once(shop: Ledger) -> None:
+    """In the order that is asked for, as `get` reads each; none for an id that nobody recorded."""
+    wanted = ["job-3", "nobody", "job-8", "job-3"]
+    assert shop.read(wanted) == [shop.get("job-3"), None, shop.get("job-8"), shop.get("job-3")]
+    assert shop.read([]) == []
+    assert shop.read(["nobody"]) == [None]
+
+
+def test_putting_the_index_in_order_tells_how_far_it_is(shop: Ledger) -> None:
+    """All jobs in the end."""
+    told: list[int] = []
+    assert shop.reindex("alpha", told.append) == sum(told) == 5
+    assert shop.reindex("gamma", told.append) == 0

@@ -6,10 +6,9 @@ so a run that was cut short is simply repeated.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -17,36 +16,40 @@ from typing import Any, get_args
 import click
 from celery import Celery
 from pydantic import BaseModel, ValidationError
+from redis.exceptions import RedisError
 
 from config.runtime import Runtime
 from config.settings import callers_trace
-from jobs.errors import InvalidJob, JobNotFound
+from jobs.errors import InvalidJob
 from jobs.ledger import Acceptance
 from jobs.record import Job, check_job_id, digest_of
 from jobs.states import JobState
 from providers.trigger import Options, problems
 from tasks.announce import Announcer
 from tasks.intake import new_job, validate
-from workflows.command import OF_STATE, Exit
+from workflows.command import progress, shapes
 from workflows.command.bulk_lines import Line, columns_of, read
-from workflows.command.bulk_sheet import Sheet
+from workflows.command.bulk_sheet import Report, Sheet
+from workflows.command.exits import OF_STATE, Exit
 
 #: Errors that are shown; the report has all.
 _SHOWN = 20
 #: Jobs that are looked at in one go while waiting, and the seconds between two looks.
 _WINDOW, _LOOK = 200, 0.2
-#: Flower is told of so many new jobs in one go.
-_TOLD = 100
+#: So many jobs, or lines, are sent in one go.
+_JOBS, _LINES = 100, 10_000
 
 _FORMS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 
 _OPTIONS = (
     click.option("--format", "form", type=click.Choice(["json", "jsonl", "csv"]), help="Instead of by suffix."),
     click.option("--batch", type=click.IntRange(1, 10_000), help="Rows in one job, where rows are records [100]."),
-    click.option("--id-prefix", help="In front of the ids that are made from the content."),
+    click.option("--id-prefix", metavar="TEXT", help="In front of the ids that are made from the content."),
     click.option("--skip-bad", is_flag=True, help="Send the good lines though others are bad."),
     click.option("--duplicates", type=click.Choice(["error", "skip"]), help="What equal lines are [error]."),
-    click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="What became of each line."),
+    click.option(
+        "--report", type=click.Path(dir_okay=False, path_type=Path), help="Where each line stands; CSV by its suffix."
+    ),
 )
 
 
@@ -133,17 +136,18 @@ class Sender:
         self._columns = columns_of(self._model)
         if not self.rows:
             self._columns |= {"deadline": True, "tags": True}
-        self._new: list[Job] = []
+        self._ready: list[tuple[Job, list[int]]] = []
 
     def _lines(self) -> Iterator[Line]:
         return read(self._bulk.path, self._bulk.form, self._columns)
 
-    def check(self, sheet: Sheet) -> None:
-        """Read the file and note of each line whether it is good."""
+    def check(self, sheet: Sheet, tell: Callable[[int], None] = lambda line: None) -> None:
+        """Read the file and note of each line whether it is good; tell where it is."""
         for line in self._lines():
+            tell(line.number)
             error = line.error or self._problem(line.body or {})
             if error:
-                sheet.add(line.number, None, "bad", error)
+                sheet.add(line.number, None, "invalid", error)
                 continue
             digest = self._digest(line.body or {})
             earlier = sheet.first(digest, line.number)
@@ -152,7 +156,9 @@ class Sender:
             elif self._bulk.skip_duplicates:
                 sheet.add(line.number, digest, "duplicate", f"equal to line {earlier}")
             else:
-                sheet.add(line.number, digest, "bad", f"equal to line {earlier}; remove one, or use --duplicates=skip")
+                sheet.add(
+                    line.number, digest, "invalid", f"equal to line {earlier}; remove one, or use --duplicates=skip"
+                )
 
     def _problem(self, body: dict[str, Any]) -> str:
         try:
@@ -173,8 +179,8 @@ class Sender:
         """The body without the options that every workflow takes: they are no part of what a job is."""
         return body if self.rows else {name: value for name, value in body.items() if name not in Options.model_fields}
 
-    def send(self, sheet: Sheet) -> None:
-        """Read the file again and make jobs of its good lines.
+    def send(self, sheet: Sheet, tell: Callable[[int], None] = lambda line: None) -> None:
+        """Read the file again and make jobs of its good lines; tell which are sent.
 
         Raises:
             InvalidJob: the file is not what it was.
@@ -184,17 +190,20 @@ class Sender:
         # Blocks are counted over all lines, bad ones too: mending one line later changes the job of its block only.
         for place, line in enumerate(self._lines()):
             if place and place % size == 0:
-                self._make(sheet, block)
+                self._make(block)
                 block = []
+                if len(self._ready) >= _JOBS or sum(len(lines) for _, lines in self._ready) >= _LINES:
+                    self._send(sheet)
+                    tell(line.number - 1)
             digest, state = sheet.found(line.number) or (None, None)
             if state is None or (state == "good" and (line.body is None or self._digest(line.body) != digest)):
                 raise InvalidJob(f"line {line.number}: the file changed while it was read; run the same command again")
             if state == "good":
                 block.append(line)
-        self._make(sheet, block)
-        self._tell()
+        self._make(block)
+        self._send(sheet)
 
-    def _make(self, sheet: Sheet, block: list[Line]) -> None:
+    def _make(self, block: list[Line]) -> None:
         if not block:
             return
         bodies = [line.body or {} for line in block]
@@ -202,41 +211,50 @@ class Sender:
         job_id = f"{self._bulk.prefix}{digest_of(self._workflow, self._own(body))[:32]}"
         kwargs = {**self._options, **body}
         job = new_job(self._run, job_id, self._workflow, self._request, (), kwargs, here=False, trace=callers_trace())
-        answer = self._run.ledger.accept(job, self._announcer.announcement(job))
-        state = {Acceptance.CREATED: "created", Acceptance.SAME: "known", Acceptance.CONFLICT: "conflict"}[answer]
-        error = "its id belongs to another request; use another --id-prefix" if state == "conflict" else ""
-        sheet.sent(job_id, state, [line.number for line in block], error)
-        if answer is Acceptance.CREATED:
-            self._new.append(job)
-            if len(self._new) >= _TOLD:
-                self._tell()
+        self._ready.append((job, [line.number for line in block]))
 
-    def _tell(self) -> None:
-        self._announcer.to_flower(self._new, received=f"settle.{self._workflow}")
-        self._new.clear()
+    def _send(self, sheet: Sheet) -> None:
+        """Record what is ready. A run that ends in between leaves these lines as `unsure`."""
+        ready, self._ready = self._ready, []
+        numbers = [sheet.leaves(job.id, lines) for job, lines in ready]
+        answers = self._run.ledger.accept_all([(job, self._announcer.announcement(job)) for job, _ in ready])
+        for (_, lines), number, answer in zip(ready, numbers, answers, strict=True):
+            taken = answer is Acceptance.CONFLICT
+            error = "its id belongs to another request; use another --id-prefix" if taken else ""
+            sheet.answered(number, answer.value, lines, error)
+        new = [job for (job, _), answer in zip(ready, answers, strict=True) if answer is Acceptance.CREATED]
+        self._announcer.to_flower(new, received=f"settle.{self._workflow}")
 
-    def wait(self, sheet: Sheet) -> None:
-        """Wait until every job is finished, and note how."""
+    def wait(self, sheet: Sheet, tell: Callable[[int], None] = lambda ended: None) -> None:
+        """Wait until every job is finished, and note how; tell how many more are."""
         while True:
             last = looked = ended = 0
             while waiting := sheet.waiting(last, _WINDOW):
-                for last, job_id in waiting:
+                last = waiting[-1][0]
+                jobs = self._run.ledger.read([job_id for _, job_id in waiting])
+                for (number, _), job in zip(waiting, jobs, strict=True):
                     looked += 1
-                    ended += self._look(sheet, last, job_id)
+                    ended += self._look(sheet, number, job)
             if not looked:
                 return
+            tell(ended)
             if not ended:
                 time.sleep(_LOOK)
 
-    def _look(self, sheet: Sheet, number: int, job_id: str) -> bool:
-        try:
-            job = self._run.ledger.get(job_id)
-        except JobNotFound:
+    @staticmethod
+    def _look(sheet: Sheet, number: int, job: Job | None) -> bool:
+        if job is None:
             sheet.ended(number, "forgotten", "the job is past its retention", None)
             return True
         if job.finished:
             sheet.ended(number, job.state.value, job.failure.message if job.failure else None, job.result)
         return job.finished
+
+
+def _length(path: Path) -> int:
+    """About how many lines a file has, for its progress."""
+    with path.open("rb") as source:
+        return sum(piece.count(b"\n") for piece in iter(lambda: source.read(1024 * 1024), b""))
 
 
 def run_bulk(
@@ -267,42 +285,68 @@ def run_bulk(
     """
     sender = Sender(run, app, workflow, request, bulk, options)
     with Sheet() as sheet:
-        if bulk.report:  # better now than after everything is sent
-            sheet.write_report(bulk.report, rows=False)
-        try:
-            sender.check(sheet)
-            found = sheet.count("lines", "state")
-            if not found:
-                raise InvalidJob("input: no line in it; give at least one")
-            refused = bool(found.get("bad")) and not bulk.skip_bad
-            if not refused:
-                sender.send(sheet)
+        report = Report(sheet, bulk.report, rows=sender.rows is not None)
+        length = _length(bulk.path)
+        with progress.bar("checked", length) as shown:
+            sender.check(sheet, shown.reach)
+        found = sheet.count("lines", "state")
+        if not found:
+            raise InvalidJob("input: no line in it; give at least one")
+        refused = bool(found.get("invalid")) and not bulk.skip_bad
+        report.write()
+        if not refused:
+            try:
+                with progress.bar("sent", length) as shown, _told_how_far(sheet):
+                    sender.send(sheet, _both(shown.reach, report))
                 if wait:
-                    if bulk.report:  # whoever waits may be killed
-                        sheet.write_report(bulk.report, rows=sender.rows is not None)
-                    with suppress(KeyboardInterrupt):  # what is known by then is reported
-                        sender.wait(sheet)
-        finally:
-            if bulk.report:
-                sheet.write_report(bulk.report, rows=sender.rows is not None)
+                    report.write()  # whoever waits may be killed
+                    total = sum(sheet.count("jobs", "state").values())
+                    # What is known by Ctrl-C is reported.
+                    with suppress(KeyboardInterrupt), progress.bar("finished", total) as shown:
+                        sender.wait(sheet, _both(shown.step, report))
+            finally:
+                report.write()
         return _conclude(sheet, refused=refused, wait=wait, as_json=as_json)
+
+
+def _both(tell: Callable[[int], None], report: Report) -> Callable[[int], None]:
+    def told(number: int) -> None:
+        tell(number)
+        report.go_on()
+
+    return told
+
+
+@contextmanager
+def _told_how_far(sheet: Sheet) -> Iterator[None]:
+    """Say how far a run came that ends in the middle, and how it goes on."""
+    try:
+        yield
+    except (KeyboardInterrupt, RedisError):
+        lines = sheet.count("lines", "state")
+        sent = sum(lines.get(state, 0) for state in ("created", "same", "conflict"))
+        again = "the same command again goes on, and repeats nothing"
+        click.echo(f"settle: stopped after {sent} of {sum(lines.values())} lines; {again}", err=True)
+        raise
 
 
 def _conclude(sheet: Sheet, *, refused: bool, wait: bool, as_json: bool) -> Exit:
     lines, jobs = sheet.count("lines", "state"), sheet.count("jobs", "state")
     ended = sheet.count("jobs", "outcome") if wait else {}
     outcomes = {state or "unfinished": number for state, number in ended.items()}
-    bad = lines.get("bad", 0)
+    bad = lines.get("invalid", 0)
     for text in sheet.wrong(_SHOWN):
         click.echo(f"settle: {text}", err=True)
     if bad > _SHOWN:
         click.echo(f"settle: and {bad - _SHOWN} more; --report has all", err=True)
     if as_json:
-        told = {"lines": sum(lines.values()), "bad": bad, "duplicates": lines.get("duplicate", 0), "jobs": jobs}
-        click.echo(json.dumps({**told, **({"outcomes": outcomes} if wait else {})}))
+        told = {"outcomes": outcomes} if wait else {}
+        duplicates = lines.get("duplicate", 0)
+        said = {"lines": sum(lines.values()), "invalid": bad, "duplicates": duplicates, "jobs": jobs, **told}
+        click.echo(shapes.Bulk.model_validate(said).text())
     else:
         parts = [f"{number} {state}" for state, number in {**jobs, **outcomes}.items()]
-        click.echo(f"{sum(lines.values())} lines, {bad} bad; jobs: {', '.join(parts) or 'none'}")
+        click.echo(f"{sum(lines.values())} lines, {bad} invalid; jobs: {', '.join(parts) or 'none'}")
     if refused:
         click.echo("settle: nothing was sent; correct the lines, or send the others with --skip-bad", err=True)
         return Exit.USAGE

@@ -8,21 +8,34 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from jobs.errors import InvalidJob
 
-FIELDS = ("line", "job_id", "state", "error", "outcome", "record")
+FIELDS = ("line", "job_id", "state", "field", "error", "outcome", "record")
+
+#: With what an error begins that is about one field.
+_FIELD = re.compile(r"([\w.]+): ")
+
+
+#: A report is written again after so long, seconds; and not before so many times what writing it took.
+_OFTEN, _SHARE = 1.0, 9.0
+
+_UNSURE = "it was on its way when the run ended; run the same command again"
 
 
 class Sheet:
     """The lines of one run.
 
-    States of a line: `good` (to be sent), `bad`, `duplicate`, `created`, `known`, `conflict`.
+    States of a line: `good` (to be sent), `invalid`, `duplicate`; then `unsure` while its job is on its way to the
+    ledger, and `created`, `same` or `conflict` by its answer.
     """
 
     def __init__(self) -> None:
@@ -63,12 +76,20 @@ class Sheet:
         ).fetchone()
         return row
 
-    def sent(self, job_id: str, state: str, lines: list[int], error: str = "") -> None:
-        """Note the job that these lines became, in their order in it."""
-        job = self._db.execute("INSERT INTO jobs (id, state) VALUES (?, ?)", (job_id, state)).lastrowid
+    def leaves(self, job_id: str, lines: list[int]) -> int:
+        """Note the job that these lines became, in their order in it, before it is sent. Returns its number."""
+        job = self._db.execute("INSERT INTO jobs (id, state) VALUES (?, 'unsure')", (job_id,)).lastrowid
         self._db.executemany(
-            "UPDATE lines SET state = ?, error = ?, job = ?, place = ? WHERE line = ?",
-            [(state, error or None, job, place, line) for place, line in enumerate(lines)],
+            "UPDATE lines SET state = 'unsure', error = ?, job = ?, place = ? WHERE line = ?",
+            [(_UNSURE, job, place, line) for place, line in enumerate(lines)],
+        )
+        return int(job or 0)
+
+    def answered(self, job: int, state: str, lines: list[int], error: str = "") -> None:
+        """Note what the ledger said of a job."""
+        self._db.execute("UPDATE jobs SET state = ? WHERE job = ?", (state, job))
+        self._db.executemany(
+            "UPDATE lines SET state = ?, error = ? WHERE line = ?", [(state, error or None, line) for line in lines]
         )
 
     def waiting(self, after: int, limit: int) -> list[tuple[int, str]]:
@@ -97,7 +118,7 @@ class Sheet:
     def wrong(self, limit: int) -> list[str]:
         """The first errors, each with its line."""
         rows = self._db.execute(
-            "SELECT line, error FROM lines WHERE state IN ('bad', 'conflict') ORDER BY line LIMIT ?", (limit,)
+            "SELECT line, error FROM lines WHERE state IN ('invalid', 'conflict') ORDER BY line LIMIT ?", (limit,)
         )
         return [f"line {line}: {error}" for line, error in rows]
 
@@ -108,7 +129,8 @@ class Sheet:
         )
         for line, job_id, state, error, outcome, result, place in self._db.execute(query):
             record = of_record(json.loads(result) if result else {}, place) if rows and outcome == "succeeded" else None
-            told = (line, job_id, "not_sent" if state == "good" else state, error, outcome, record)
+            field = found[1] if state == "invalid" and (found := _FIELD.match(error or "")) else None
+            told = (line, job_id, "not_sent" if state == "good" else state, field, error, outcome, record)
             yield {name: value for name, value in zip(FIELDS, told, strict=True) if value is not None}
 
     def write_report(self, path: Path, *, rows: bool) -> None:
@@ -121,8 +143,7 @@ class Sheet:
         Raises:
             InvalidJob: it cannot be written.
         """
-        try:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with _written(path) as (handle, name):
             try:
                 with open(handle, "w", encoding="utf-8", newline="") as target:  # noqa: PTH123 (a descriptor)
                     if path.suffix.lower() == ".csv":
@@ -137,8 +158,54 @@ class Sheet:
             except BaseException:
                 Path(name).unlink(missing_ok=True)
                 raise
-        except OSError as error:
-            raise InvalidJob(f"report: {path} cannot be written ({error.strerror}); give another --report") from None
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[tuple[int, str]]:
+    """A new file beside a report.
+
+    Raises:
+        InvalidJob: there can be none.
+    """
+    try:
+        yield tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise InvalidJob(f"report: {path} cannot be written ({error.strerror}); give another --report") from None
+
+
+class Report:
+    """The report of a run, written as it goes. A run that is killed leaves one that is a little older than its end.
+
+    Args:
+        sheet: what became of each line.
+        path: where; none for no report.
+        rows: whether the lines are records of larger jobs, each with its own fate.
+
+    Raises:
+        InvalidJob: it cannot be written there; better now than after everything is sent.
+    """
+
+    def __init__(self, sheet: Sheet, path: Path | None, *, rows: bool) -> None:
+        self._sheet, self._path, self._rows = sheet, path, rows
+        self._next = 0.0
+        if path is not None:
+            with _written(path) as (handle, name):
+                os.close(handle)
+                Path(name).unlink()
+
+    def write(self) -> None:
+        """Write it as things stand."""
+        if self._path is None:
+            return
+        begun = time.monotonic()
+        self._sheet.write_report(self._path, rows=self._rows)
+        # A long report takes a while to write: a tenth of the run at most.
+        self._next = time.monotonic() + max(_OFTEN, _SHARE * (time.monotonic() - begun))
+
+    def go_on(self) -> None:
+        """Write it, if it is time."""
+        if time.monotonic() >= self._next:
+            self.write()
 
 
 def of_record(result: dict[str, Any], place: int) -> str:

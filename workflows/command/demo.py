@@ -24,7 +24,9 @@ from jobs.states import JobState
 from simulator import samples
 from simulator.account import Account, JobAccount
 from simulator.control import ControlClient
-from workflows.command import show
+from workflows.command import shapes, show
+from workflows.command.exits import Exit
+from workflows.command.page import Page
 from workflows.command.stack import SPEED, Stack
 
 S = JobState
@@ -159,16 +161,16 @@ def _jobs(ids: list[str]) -> list[Job]:
     return found
 
 
-def _follow(ids: list[str]) -> list[Job]:
+def _follow(ids: list[str], *, quiet: bool) -> list[Job]:
     """Show the jobs until all are finished."""
     end = time.monotonic() + _PATIENCE
     shown: dict[str, str] = {}
     with Live(console=show.console, auto_refresh=False, transient=True) as live:
         while True:
             jobs = _jobs(ids)
-            if show.console.is_terminal:
+            if show.console.is_terminal and not quiet:
                 live.update(show.table(jobs), refresh=True)
-            else:
+            elif not quiet:
                 for job in jobs:
                     if shown.get(job.id) != job.state:
                         shown[job.id] = job.state
@@ -202,13 +204,16 @@ def _books(scene: Scene, account: Account) -> JobAccount:
     return provider.jobs.get(scene.reference, JobAccount())
 
 
-def _report(scenes: list[Scene], jobs: list[Job], account: Account) -> bool:
+def _report(scenes: list[Scene], jobs: list[Job], account: Account, *, as_json: bool) -> bool:
     by_id = {job.id: job for job in jobs}
     rows: list[tuple[Scene, Job | None, JobAccount, list[str]]] = []
     for scene in scenes:
         books = _books(scene, account)
         rows.append((scene, by_id.get(scene.id), books, _faults(scene, by_id.get(scene.id), books)))
-    if show.console.is_terminal:
+    if as_json:
+        for scene, job, books, faults in rows:
+            click.echo(_shape(scene, job, books, faults).text())
+    elif show.console.is_terminal:
         _table(rows)
     else:
         for scene, job, books, faults in rows:
@@ -218,8 +223,16 @@ def _report(scenes: list[Scene], jobs: list[Job], account: Account) -> bool:
             click.echo(f"{scene.id:<14}{state:<11}submitted {books.submits}  {polls:<10}{verdict}  ({scene.story})")
     doubles = [name for provider in account.providers.values() for name in provider.doubles]
     if doubles:
-        click.echo(f"submitted twice: {', '.join(doubles)}")
+        click.echo(f"submitted twice: {', '.join(doubles)}", err=as_json)
     return not doubles and not any(faults for *_, faults in rows)
+
+
+def _shape(scene: Scene, job: Job | None, books: JobAccount, faults: list[str]) -> shapes.Scene:
+    ended = {"state": job.state} if job else {}
+    polls = job.polls if job else 0
+    return shapes.Scene(
+        job_id=scene.id, story=scene.story, polls=polls, submitted=books.submits, faults=faults, **ended
+    )
 
 
 def _table(rows: list[tuple[Scene, Job | None, JobAccount, list[str]]]) -> None:
@@ -250,10 +263,23 @@ def _deletion(app: Celery, jobs: list[Job]) -> Scene | None:
     return None
 
 
-@click.command()
+@click.command(
+    cls=Page,
+    examples=[
+        ("settle demo", "See it work"),
+        ("settle demo --json | jq .faults", "For a script"),
+    ],
+    exits=[(Exit.FAILED, "a job did not end as it should"), Exit.SETUP],
+)
 @click.option("--state-dir", type=click.Path(path_type=Path), default=Path(".settle/demo"), help="Begun anew.")
-def demo(state_dir: Path) -> None:
-    """Run fifteen jobs over four simulated APIs with real workers and Redis; exit 0 if each ended as it should."""
+@show.as_json
+def demo(state_dir: Path, as_json: bool) -> None:
+    """Run fifteen jobs over four simulated APIs with real workers and Redis, and check every outcome.
+
+    Some are good, some the provider refuses or fails, one has a wrong digest. What became of each is compared with the
+    books of the simulated APIs. No real API is called, whatever is configured.
+    """
+    echo_line = (lambda text: click.echo(text, err=True)) if as_json else click.echo
     started = time.monotonic()
     shutil.rmtree(state_dir, ignore_errors=True)
     state_dir.mkdir(parents=True)
@@ -263,7 +289,7 @@ def demo(state_dir: Path) -> None:
             if not log.closed:
                 log.write(f"{name:>12} | {line}\n")
 
-        click.echo(f"Starting Redis, the simulated APIs ({SPEED:g} times as fast as life) and two workers …")
+        echo_line(f"Starting Redis, the simulated APIs ({SPEED:g} times as fast as life) and two workers …")
         # The demo never calls a real API, whatever is configured.
         with Stack(state_dir, echo, own=False) as stack:
             url = stack.environment["SETTLE_REDIS_URL"]
@@ -275,15 +301,15 @@ def demo(state_dir: Path) -> None:
             app = Celery(broker=url, backend=url)
             for scene in scenes:
                 app.send_task(f"settle.{scene.workflow}", kwargs=scene.kwargs, task_id=scene.id)
-            click.echo(f"{len(scenes)} jobs sent in {time.monotonic() - started:.1f} s. Following them:")
-            jobs = _follow([scene.id for scene in scenes])
+            echo_line(f"{len(scenes)} jobs sent in {time.monotonic() - started:.1f} s. Following them:")
+            jobs = _follow([scene.id for scene in scenes], quiet=as_json)
             if last := _deletion(app, jobs):
                 scenes.append(last)
-                jobs = _follow([scene.id for scene in scenes])
-            good = _report(scenes, jobs, control.account())
+                jobs = _follow([scene.id for scene in scenes], quiet=as_json)
+            good = _report(scenes, jobs, control.account(), as_json=as_json)
             shared.use(None)
     verdict = "every job ended as it should" if good else "NOT every job ended as it should"
-    click.echo(f"{verdict}; {time.monotonic() - started:.1f} s. Logs and files are in {state_dir}.")
+    echo_line(f"{verdict}; {time.monotonic() - started:.1f} s. Logs and files are in {state_dir}.")
     sys.exit(0 if good else 1)
 
 

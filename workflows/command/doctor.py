@@ -5,7 +5,6 @@ Settings, Redis, storage, workers (asked through the broker), and each configure
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -25,9 +24,13 @@ from config.checks.workers import workers
 from config.runtime import Runtime
 from config.settings import CoreSettings, settings
 from jobs.errors import ConfigurationError, InvalidJob
+from jobs.nearest import did_you_mean
 from providers import discover
 from providers.errors import ProviderError
-from workflows.command import Exit
+from workflows.command import progress, shapes, show
+from workflows.command.exits import Exit
+from workflows.command.kinds import Provider
+from workflows.command.page import LEDGER, Page
 
 #: Workers that have not answered by then are taken for dead, seconds.
 _PATIENCE = 2.0
@@ -88,7 +91,8 @@ def ask(name: str) -> list[Finding]:
 def reindex() -> Finding:
     """Put every job into the lists of its state and its tags."""
     run = Runtime(settings(), retries=0)
-    jobs = sum(run.ledger.reindex(name) for name in run.settings.providers())
+    with progress.bar("jobs put in order", None) as shown:
+        jobs = sum(run.ledger.reindex(name, shown.step) for name in run.settings.providers())
     return Finding(Level.FINE, f"{jobs} jobs are in the lists of their states and tags", "")
 
 
@@ -134,29 +138,41 @@ def _print(subject: str, findings: list[Finding]) -> None:
 
 def _print_json(subject: str, findings: list[Finding]) -> None:
     for finding in findings:
-        click.echo(json.dumps({"subject": subject, **asdict(finding)}))
+        click.echo(shapes.Finding.model_validate({"subject": subject, **asdict(finding)}).text())
 
 
-@click.command()
-@click.option("--provider", "providers", multiple=True, metavar="NAME", help="Ask this API only; may be given again.")
+@click.command(
+    cls=Page,
+    examples=[
+        ("settle doctor", "Look at everything"),
+        ("settle doctor --provider myipr", "And ask one API only"),
+        ("settle doctor --no-providers --json", "For a health check: nobody else is called"),
+    ],
+    exits=[(Exit.SETUP, "something would lose jobs, or cannot work at all")],
+    reads=[*LEDGER, "SETTLE_BROKER_URL", "SETTLE_STORAGE_URL", "SETTLE_MYIPR__API_KEY"],
+)
+@click.option("--provider", "providers", multiple=True, type=Provider(), help="Ask this API only; may be given again.")
 @click.option("--no-providers", is_flag=True, help="Call no API.")
 @click.option("--reindex", "again", is_flag=True, help="Put in order what jobs are searched by.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@show.as_json
 def doctor(providers: tuple[str, ...], no_providers: bool, again: bool, as_json: bool) -> None:
-    """Look at the whole set-up; exit 5 if something would lose jobs, or cannot work at all, else 0.
+    """Look at the whole set-up, and say what is wrong and what to do.
+
+    Settings, Redis, storage, workers, and every provider that is configured.
 
     Each configured provider is asked, too: only calls that change nothing are made, and compared with what Settle
     assumes. With --reindex, jobs that workers of an older version moved are found again by their state.
     """
     if unknown := set(providers) - set(discover()):
-        raise InvalidJob(f"provider: {min(unknown)!r} is not one of {', '.join(discover())}")
-    show: Callable[[str, list[Finding]], None] = _print_json if as_json else _print
+        name = min(unknown)
+        raise InvalidJob(f"provider: {name!r} is not one of {', '.join(discover())}{did_you_mean(name, discover())}")
+    tell: Callable[[str, list[Finding]], None] = _print_json if as_json else _print
     worst: set[Level] = set()
     for subject, findings in examine(() if no_providers else providers or None):
-        show(subject, findings)
+        tell(subject, findings)
         worst |= {finding.level for finding in findings}
     if again and Level.REFUSED not in worst:
-        show("search", [reindex()])
+        tell("search", [reindex()])
     if not as_json and not worst - {Level.FINE}:
         click.echo("nothing is wrong")
     sys.exit(Exit.SETUP if Level.REFUSED in worst else Exit.DONE)

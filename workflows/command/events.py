@@ -14,6 +14,9 @@ from jobs.errors import InvalidJob
 from jobs.events import JobEvent
 from jobs.states import TERMINAL
 from workflows import events as reading
+from workflows.command.exits import Exit
+from workflows.command.kinds import JobId, Provider
+from workflows.command.page import LEDGER, Page
 
 
 def _line(event: JobEvent) -> str:
@@ -29,12 +32,21 @@ def _show(event: JobEvent, *, as_json: bool) -> None:
     click.echo(event.text() if as_json else _line(event))  # which flushes
 
 
-@click.command()
-@click.argument("job_id", required=False, metavar="[ID]")
+@click.command(
+    cls=Page,
+    examples=[
+        ("settle events order-4711 --follow", "One job, until it has ended"),
+        ("settle events --follow --group billing --json | billing-import", "All jobs, each event at least once"),
+        ("settle events --provider myipr", "What happened at one provider, as far as it is kept"),
+    ],
+    exits=[Exit.NOT_FOUND, Exit.SETUP],
+    reads=LEDGER,
+)
+@click.argument("job_id", required=False, metavar="[ID]", type=JobId())
 @click.option("--follow", is_flag=True, help="Go on with what happens; with an ID until the job has ended.")
 @click.option("--group", metavar="NAME", help="Read as this consumer group: each event once printed is done with.")
 @click.option("--from", "begin", type=click.Choice(["start", "now"]), help="Where a new group, or --follow, begins.")
-@click.option("--provider", "providers", multiple=True, metavar="NAME", help="Of this provider; may be given again.")
+@click.option("--provider", "providers", multiple=True, type=Provider(), help="Of this provider; may be given again.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as in docs/events.schema.json.")
 def events(
     job_id: str | None, follow: bool, group: str | None, begin: str | None, providers: tuple[str, ...], as_json: bool

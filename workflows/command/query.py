@@ -4,36 +4,106 @@ from __future__ import annotations
 
 import click
 
-from config.runtime import runtime
-from jobs.states import JobState
+from config.runtime import Runtime, runtime
+from jobs import codec
+from jobs.errors import JobNotFound
+from jobs.search import Place
 from workflows.command import show
-from workflows.listing import GROUPS, query
+from workflows.command.exits import Exit
+from workflows.command.kinds import JobId, Provider, State
+from workflows.command.page import LEDGER, Page
+from workflows.listing import MOST, query
 
 
-@click.command()
-@click.argument("job_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.command(
+    cls=Page,
+    examples=[
+        ("settle status order-4711", "What became of a job"),
+        ("settle status order-4711 --json | jq .error", "Why it failed, for a script"),
+    ],
+    exits=[Exit.NOT_FOUND, Exit.SETUP],
+    reads=[*LEDGER, "SETTLE_RETENTION"],
+)
+@click.argument("job_id", metavar="ID", type=JobId())
+@show.as_json
 def status(job_id: str, as_json: bool) -> None:
-    """Show one job with its result, its files and its error."""
+    """Show one job with its result, its files and its error.
+
+    The request is never shown. The exit code tells whether the job is there, not how it ended: `settle wait` does that.
+    """
     show.one(runtime().ledger.get(job_id), as_json=as_json)
 
 
-@click.command(name="list")
-@click.option("--provider", help="Of this provider only.")
-@click.option("--state", type=click.Choice([*(state.value for state in JobState), *GROUPS]), help="In this state only.")
-@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="With this tag; may be given again.")
-@click.option("--text", default="", help="With this in the id.")
-@click.option("--since", default="", metavar="AGE|TIME", help="Created since: 30m, 2h, 7d ago, or a time.")
-@click.option("--limit", default=50, show_default=True, help="At most so many.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def _place(run: Runtime, job_id: str) -> str:
+    """Where a job stands in every listing."""
+    try:
+        return str(Place(codec.millis(run.ledger.get(job_id).created_at), job_id))
+    except JobNotFound:
+        raise JobNotFound(f"after: no job {job_id!r} in the ledger; give the id of the last job of a page") from None
+
+
+@click.command(
+    name="list",
+    cls=Page,
+    examples=[
+        ("settle list --state in_doubt --state failed --since 2d", "What needs a person, of the last two days"),
+        ("settle list --provider myipr --provider lettrlabs --state unfinished --older-than 1h", "What takes long"),
+        ("settle list --tag shop=7 --text order- --limit 1000 --json", "The jobs of one shop, for a script"),
+        ("settle list --since 2026-01-31 --until 2026-02-01T12:00", "Created on a day and a half (UTC)"),
+        ("settle list --after order-4711", "The next page, as the end of the page before says"),
+    ],
+    exits=[(Exit.NOT_FOUND, "no job with the id of --after"), Exit.SETUP],
+    reads=[*LEDGER, "SETTLE_RETENTION"],
+)
+@click.option("--provider", "providers", multiple=True, type=Provider(), help="Of this provider; may be given again.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=State(),
+    help="In this state, or unfinished, or finished; may be given again.",
+)
+@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="With this tag; may be given again: with all.")
+@click.option("--text", default="", metavar="PART", help="With this in the id.")
+@click.option("--since", default="", metavar="AGE|TIME", help="Created then or later: 30m, 2h, 7d ago, or a time.")
+@click.option("--until", "--older-than", "until", default="", metavar="AGE|TIME", help="Created before: likewise.")
+@click.option("--limit", default=50, show_default=True, metavar="N", help=f"At most so many; up to {MOST}.")
+@click.option("--after", default="", metavar="ID", type=JobId(), help="Go on after this job: the last of a page.")
+@show.as_json
 def list_jobs(
-    provider: str | None, state: str | None, tags: tuple[str, ...], text: str, since: str, limit: int, as_json: bool
+    providers: tuple[str, ...],
+    states: tuple[str, ...],
+    tags: tuple[str, ...],
+    text: str,
+    since: str,
+    until: str,
+    limit: int,
+    after: str,
+    as_json: bool,
 ) -> None:
-    """List the latest jobs, newest first."""
+    """List jobs, newest first. All that is asked must be true of a job.
+
+    States are those of docs/architecture.md. An age is 90s, 30m, 2h, 7d or 1w; a time is ISO 8601, in UTC if it names
+    no zone. If there are more jobs than --limit, a line on standard error says how to go on.
+
+    In a pipe: id, workflow, state, the provider's word, polls and a remark, separated by tabs.
+    """
     run = runtime()
-    providers, states = [provider] if provider else [], [state] if state else []
-    wanted = query(run, providers=providers, states=states, tags=tags, text=text, since=since, limit=limit)
-    show.many(run.ledger.find(wanted).jobs, as_json=as_json)
+    wanted = query(
+        run,
+        providers=providers,
+        states=states,
+        tags=tags,
+        text=text,
+        since=since,
+        until=until,
+        after=_place(run, after) if after else "",
+        limit=limit,
+    )
+    page = run.ledger.find(wanted)
+    show.many(page.jobs, as_json=as_json)
+    if page.next is not None:
+        click.echo(f"settle: there are more: go on with --after {page.next.id}", err=True)
 
 
 COMMANDS = {"status": status, "list": list_jobs}

@@ -6,7 +6,6 @@ sent again unless the provider was asked, or a person says so.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import Counter
@@ -24,7 +23,9 @@ from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
 from tasks.announce import Announcer
 from tasks.receive import INTAKE_QUEUE, receive
-from workflows.command import Exit
+from workflows.command import progress, shapes, show
+from workflows.command.exits import Exit
+from workflows.command.page import LEDGER, Page
 
 S = JobState
 
@@ -116,8 +117,16 @@ def _write(run: Runtime, announcer: Announcer, move: Move) -> Job:
     return written
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.command(
+    cls=Page,
+    examples=[
+        ("settle restored", "With the workers' environment, and all workers stopped"),
+        ("settle restored --json > fates.jsonl", "And keep what became of each job"),
+    ],
+    exits=[Exit.SETUP, (Exit.CONFLICT, "workers run, or somebody moves jobs: stop them, and try again")],
+    reads=[*LEDGER, "SETTLE_BROKER_URL"],
+)
+@show.as_json
 def restored(as_json: bool) -> None:
     """After Redis came back from a copy: nothing is sent a second time. Run it before any worker starts.
 
@@ -132,13 +141,16 @@ def restored(as_json: bool) -> None:
     run, announcer = runtime(), Announcer(app, "settle@command")
     receive_all(run, announcer)
     fates: Counter[str] = Counter()
-    for job in list(unfinished(run)):
-        fate = doubt(run, announcer, job)
-        fates[fate] += 1
-        if as_json:
-            click.echo(json.dumps({"job_id": job.id, "workflow": job.workflow, "was": job.state, "fate": fate}))
-        elif fate in (PERSON, PAUSED):
-            click.echo(f"{job.id}  {job.workflow}  {fate}")
+    waiting = list(unfinished(run))
+    with progress.bar("jobs", len(waiting)) as shown:
+        for job in waiting:
+            fate = doubt(run, announcer, job)
+            fates[fate] += 1
+            shown.step()
+            if as_json:
+                shown.say(shapes.Fate(job_id=job.id, workflow=job.workflow, was=job.state, fate=fate).text())
+            elif fate in (PERSON, PAUSED):
+                shown.say(f"{job.id}  {job.workflow}  {fate}")
     if not as_json:
         click.echo(", ".join(f"{number} {fate}" for fate, number in sorted(fates.items())) or "no unfinished jobs")
     run.close()

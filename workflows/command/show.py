@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 
@@ -14,8 +13,12 @@ from rich.text import Text
 
 from jobs.record import Job
 from jobs.states import JobState
+from workflows.command import shapes
 
 console = Console()
+
+#: Of every command that prints data.
+as_json = click.option("--json", "as_json", is_flag=True, help="JSON for machines, one object a line.")
 
 #: Members of a list that a terminal shows.
 _MEMBERS = 20
@@ -78,16 +81,38 @@ def table(jobs: Sequence[Job], *, title: str | None = None) -> Table:
     for job in jobs:
         end = job.updated_at if job.finished else time.time()
         grid.add_row(
-            job.id,
+            Text(job.id),  # what others write is no markup
             job.workflow,
             state(job),
-            job.word or "",
+            Text(job.word or ""),
             _progress(job),
             str(job.polls),
             duration(max(end - job.created_at, 0.0)),
             _next(job),
-            remark(job),
+            Text(remark(job)),
         )
+    return grid
+
+
+def brief(jobs: Sequence[Job], now: float, *, title: str) -> Table:
+    """Jobs as a table with one line each, however narrow the terminal.
+
+    Args:
+        jobs: the jobs.
+        now: the time from which their age counts, seconds since the epoch.
+        title: of the table.
+    """
+    grid = Table(title=title, title_justify="left", expand=True, header_style="bold")
+    for column in ("id", "workflow", "state", "word"):
+        grid.add_column(column, no_wrap=True, overflow="ellipsis", max_width=24)
+    grid.add_column("age", no_wrap=True, justify="right")
+    grid.add_column("remark", no_wrap=True, overflow="ellipsis", ratio=1)
+    for job in jobs:
+        end = job.updated_at if job.finished else now
+        percent = f"{job.progress} %" if job.progress is not None and not job.finished else ""
+        says = Text(" ".join(filter(None, (job.word, percent))))
+        age = duration(max(end - job.created_at, 0.0))
+        grid.add_row(Text(job.id), job.workflow, state(job), says, age, Text(remark(job)))
     return grid
 
 
@@ -110,7 +135,7 @@ def many(jobs: Sequence[Job], *, as_json: bool) -> None:
 def machine(jobs: Iterable[Job]) -> None:
     """One JSON object a line."""
     for job in jobs:
-        click.echo(json.dumps(job.outcome(), ensure_ascii=False))
+        click.echo(shapes.Job.of(job).text())
 
 
 def one(job: Job, *, as_json: bool) -> None:
@@ -129,15 +154,15 @@ def one(job: Job, *, as_json: bool) -> None:
             value = ", ".join(value)
         if name.endswith("_at"):
             value = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
-        grid.add_row(Text(name, style="bold"), str(value))
+        grid.add_row(Text(name, style="bold"), Text(str(value)))
     grid.add_row(Text("state", style="bold"), state(job))
     for name, value in {**job.tags, **(job.result or {})}.items():
-        grid.add_row(Text(name, style="dim"), _short(value))
+        grid.add_row(Text(name, style="dim"), Text(_short(value)))
     for artifact in job.artifacts:
         stored = f"{artifact.uri or 'not stored yet'}  {artifact.stored_size or '?'} bytes  {artifact.verification}"
-        grid.add_row(Text(artifact.name, style="dim"), stored)
+        grid.add_row(Text(artifact.name, style="dim"), Text(stored))
     if job.failure:
-        grid.add_row(Text("error", style="red"), job.failure.message)
+        grid.add_row(Text("error", style="red"), Text(job.failure.message))
         if job.failure.remedy:
-            grid.add_row(Text("remedy", style="yellow"), job.failure.remedy)
+            grid.add_row(Text("remedy", style="yellow"), Text(job.failure.remedy))
     console.print(grid)

@@ -13,9 +13,12 @@ from celery import Celery
 from config.runtime import runtime
 from config.settings import callers_trace
 from jobs.errors import InvalidJob
-from workflows.command import OF_STATE, Exit, show
+from workflows.command import show
 from workflows.command.bulk import bulk_options, run_bulk, wanted
-from workflows.command.follow import wait_for
+from workflows.command.exits import OF_ENDS, OF_STATE, Exit
+from workflows.command.follow import wait_with_bars
+from workflows.command.kinds import Seconds, Workflow
+from workflows.command.page import LEDGER, Page
 from workflows.listing import tags_of
 
 
@@ -29,14 +32,30 @@ def _body(source: IO[str]) -> dict[str, Any]:
     return body
 
 
-@click.command()
-@click.argument("workflow")
-@click.option("--input", "source", type=click.File("r", encoding="utf-8"), required=True, help="JSON file, or - .")
-@click.option("--id", "job_id", help="Id of the job, and its idempotency key; a new one if not given.")
+@click.command(
+    cls=Page,
+    examples=[
+        ("settle submit myipr.certify --input certificate.json --id order-4711 --wait", "One job, until its end"),
+        ("echo '{\"id\": 17}' | settle submit lettrlabs.delete --input - --tag shop=7", "From a pipe"),
+        ("settle submit lettrlabs.convert --input rows.csv --batch 100 --report report.csv", "Each 100 rows one job"),
+        ("settle submit commonsdb.declare --input works.jsonl --skip-bad --wait --json", "Each good line one job"),
+    ],
+    exits=[*OF_ENDS, Exit.SETUP, Exit.CONFLICT, Exit.INTERRUPTED],
+    reads=[*LEDGER, "TRACEPARENT"],
+)
+@click.argument("workflow", type=Workflow())
+@click.option(
+    "--input",
+    "source",
+    type=click.File("r", encoding="utf-8"),
+    required=True,
+    help="JSON file, or - ; or .jsonl or .csv.",
+)
+@click.option("--id", "job_id", metavar="ID", help="Id of the job, and its idempotency key; a new one if not given.")
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Your own label; may be given again.")
-@click.option("--deadline", type=float, help="Seconds until the job is given up as expired.")
+@click.option("--deadline", type=Seconds(), help="The job is given up as expired then: seconds, or as in 2h, 7d.")
 @click.option("--wait", is_flag=True, help="Wait for the end, and exit by it.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@show.as_json
 @bulk_options
 def submit(
     workflow: str,
@@ -50,9 +69,14 @@ def submit(
 ) -> None:
     """Trigger WORKFLOW (for example myipr.certify) with the JSON object in --input.
 
-    The same --id and input again is the same job. The same --id with another input is refused.
+    The job is recorded when the command returns, whether or not a worker runs. The same --id and input again is the
+    same job. The same --id with another input is refused. `tags`, `deadline` and `then` may stand in the object, too:
+    see docs/trigger.md.
 
-    A .jsonl or .csv file makes a job of each line, or of each --batch of rows, with ids made from the content.
+    A .jsonl or .csv file makes a job of each line, or, where a workflow takes rows, of each --batch of them, with ids
+    made from the content. First all lines are checked; with a bad one nothing is sent, unless --skip-bad. The same
+    command again, after an interruption say, goes on and repeats nothing. --report is written as it goes: where each
+    line stands.
     """
     # Late: the application reads its settings, and `settle --help` needs none.
     from config.celery_app import app
@@ -93,7 +117,7 @@ def send(
 
     trace = callers_trace()
     job, _ = acts.send(runtime(), app, name, job_id, body, sender="settle@command", same=same, trace=trace)
-    job = (wait_for([job_id], None)[0] if wait else None) or job
+    job = (wait_with_bars([job_id], None)[0] if wait else None) or job
     show.one(job, as_json=as_json)
     sys.exit(OF_STATE.get(job.state, Exit.DONE))
 

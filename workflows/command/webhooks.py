@@ -7,8 +7,10 @@ import json
 import secrets
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 import uvloop
@@ -20,18 +22,42 @@ from config.targets import DownstreamSettings, Target, WebhookSettings
 from jobs.errors import InvalidJob, JobNotFound
 from jobs.outbox import Outbox, names
 from workflows import deliveries
-from workflows.command import Exit
+from workflows.command import shapes, show
+from workflows.command.exits import Exit
+from workflows.command.page import LEDGER, Book, Page
 from workflows.deliveries import Answer, Result
 
+_READS = ("SETTLE_WEBHOOKS__NAME__URL", "SETTLE_DOWNSTREAM__NAME__TASK", *LEDGER)
 
-@click.group()
+
+def _command(*examples: tuple[str, str], exits: Sequence[Exit | tuple[Exit, str]] = ()) -> dict[str, Any]:
+    """What the pages of all these have in common."""
+    return {"cls": Page, "examples": examples, "exits": [Exit.SETUP, *exits], "reads": _READS}
+
+
+@click.group(
+    cls=Book,
+    examples=[
+        ("settle webhooks run", "Deliver, as the process of the Procfile does"),
+        ("settle webhooks list", "Who is told, how much waits, how much was given up"),
+        ("settle webhooks replay --all", "Deliver again what was given up"),
+    ],
+    exits=[Exit.SETUP],
+    reads=_READS,
+)
 def webhooks() -> None:
-    """Deliver events to webhooks and downstream tasks; see what waits, and replay what was given up."""
+    """Deliver events to webhooks and downstream tasks; see what waits, and replay what was given up.
+
+    docs/events.md tells how to name them in the settings, and what they are told.
+    """
 
 
-@webhooks.command()
+@webhooks.command(**_command(("settle webhooks run", "Deliver until it is told to stop")))
 def run() -> None:
-    """Deliver events until SIGTERM or Ctrl-C. Any number of these processes may run."""
+    """Deliver events until SIGTERM or Ctrl-C.
+
+    Any number of these processes may run. What is on its way is waited for; what was not delivered stays in Redis.
+    """
     # Late: who delivers needs all of it, who looks at a list does not.
     from workflows.deliveries.runner import Runner
 
@@ -54,10 +80,13 @@ def run() -> None:
     uvloop.run(until_told())
 
 
-@webhooks.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@webhooks.command(name="list", **_command(("settle webhooks list", "One line for each target")))
+@show.as_json
 def list_targets(as_json: bool) -> None:
-    """List who is told of events, how many deliveries wait, and how many were given up."""
+    """List who is told of events, how many deliveries wait, and how many were given up.
+
+    A target that is no longer configured is listed for as long as something waits for it.
+    """
     run, known = runtime(), deliveries.targets(runtime())
     for name in sorted({*known, *names(run.redis)}):
         told = known.get(name)
@@ -67,7 +96,8 @@ def list_targets(as_json: bool) -> None:
         if told is None:
             state = "not configured"
         if as_json:
-            click.echo(json.dumps({"target": name, "where": _where(told), "state": state, **asdict(standing)}))
+            known_of = {"target": name, "where": _where(told), "state": state, **asdict(standing)}
+            click.echo(shapes.Target.model_validate(known_of).text())
         else:
             parts = [name, _where(told), state, f"{standing.waiting} waiting", f"{standing.dead} given up"]
             click.echo("\t".join([*parts, f"{standing.delivered} delivered"]))
@@ -93,28 +123,40 @@ def _outboxes(only: str | None) -> list[Outbox]:
     return [deliveries.outbox(run, name) for name in ([only] if only else known)]
 
 
-@webhooks.command()
-@click.argument("target", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@webhooks.command(**_command(("settle webhooks dead shop", "What one target did not take")))
+@click.argument("target", required=False, metavar="[TARGET]")
+@show.as_json
 def dead(target: str | None, as_json: bool) -> None:
-    """List the deliveries that were given up, oldest first; they are kept for SETTLE_RETENTION."""
+    """List the deliveries that were given up, oldest first.
+
+    They are kept for SETTLE_RETENTION.
+    """
     for outbox in _outboxes(target):
         for letter in outbox.letters():
             event, when = letter.event, datetime.fromtimestamp(letter.died_at, UTC).isoformat(timespec="seconds")
             fields = {"target": outbox.name, "job_id": event.job_id, "type": event.type, "id": event.id}
             if as_json:
                 told = {**fields, "died_at": letter.died_at, "tries": letter.tries, "reason": letter.reason}
-                click.echo(json.dumps(told))
+                click.echo(shapes.Letter.model_validate(told).text())
             else:
                 click.echo("\t".join([*fields.values(), when, f"{letter.tries} tries", letter.reason]))
 
 
-@webhooks.command()
+@webhooks.command(
+    **_command(
+        ("settle webhooks replay order-4711", "What was given up of one job"),
+        ("settle webhooks replay --all --target shop", "All that one target did not take"),
+        exits=[(Exit.NOT_FOUND, "nothing of this job was given up")],
+    )
+)
 @click.argument("job_ids", nargs=-1, metavar="[ID…]")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@click.option("--target", help="To this target only.")
+@click.option("--target", metavar="NAME", help="To this target only.")
 def replay(job_ids: tuple[str, ...], everything: bool, target: str | None) -> None:
-    """Deliver again what was given up: of these jobs, or all. It goes behind what waits of the same job."""
+    """Deliver again what was given up: of these jobs, or all.
+
+    It goes behind what waits of the same job.
+    """
     if everything == bool(job_ids):
         raise InvalidJob("ID: give the ids of jobs, or --all")
     outboxes = [(outbox, outbox.letters()) for outbox in _outboxes(target)]
@@ -126,18 +168,24 @@ def replay(job_ids: tuple[str, ...], everything: bool, target: str | None) -> No
     click.echo(f"{found} deliveries wait for their turn")
 
 
-@webhooks.command()
+@webhooks.command(**_command(("settle webhooks enable shop", "It is there again")))
 @click.argument("target")
 def enable(target: str) -> None:
-    """Deliver again to a target that said it is gone, or that wants to be left alone."""
+    """Deliver again to a target that said it is gone, or that wants to be left alone.
+
+    An endpoint says it is gone with 410; with 429 or 503 and Retry-After it wants to be left alone.
+    """
     (outbox,) = _outboxes(target)
     click.echo(f"{target} is enabled" if outbox.enable() else f"{target} was neither disabled nor paused")
 
 
-@webhooks.command()
+@webhooks.command(**_command(("settle webhooks forget shop", "It is no longer configured")))
 @click.argument("target")
 def forget(target: str) -> None:
-    """Forget a target that is no longer configured, with all that waits for it."""
+    """Forget a target that is no longer configured, with all that waits for it.
+
+    One that is configured is refused.
+    """
     (outbox,) = _outboxes(target)
     if target in deliveries.targets(runtime()):
         raise InvalidJob(f"target: {target!r} is configured; take it out of the settings of the process first")
@@ -145,10 +193,15 @@ def forget(target: str) -> None:
     click.echo(f"{target} is forgotten")
 
 
-@webhooks.command()
+@webhooks.command(
+    **_command(("settle webhooks test shop", "Whether it takes it"), exits=[(Exit.FAILED, "it was not taken")])
+)
 @click.argument("target")
 def test(target: str) -> None:
-    """Post a signed event of type settle.test to a webhook, once; exit 1 if it is not taken."""
+    """Post a signed event of type settle.test to a webhook, once.
+
+    It names no job. What the endpoint answered is printed.
+    """
     from workflows.deliveries.webhook import WebhookCarrier
 
     run = runtime()

@@ -1,0 +1,144 @@
+"""Completion as a shell asks for it: names of commands, workflows, providers, states and the latest jobs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import redis
+from click.shell_completion import ShellComplete
+
+from config.embedded import EmbeddedRedis, free_port
+from config.settings import settings as configured
+from jobs.record import Job
+from jobs.redis_ledger import RedisLedger
+from jobs.states import JobState
+from providers import discover
+from workflows.command import completion
+from workflows.command import settle as root
+
+from .conftest import Settle
+
+
+def _offered(*words: str) -> list[str]:
+    """What is offered for the last of these words."""
+    configured.cache_clear()
+    asked = ShellComplete(root, {}, "settle", completion.ASKED_BY)
+    return [item.value for item in asked.get_completions(list(words[:-1]), words[-1])]
+
+
+@pytest.fixture
+def jobs(redis_server: EmbeddedRedis, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> RedisLedger:
+    """Sixty jobs of two providers in a real Redis, and the settings that lead there."""
+    ledger = RedisLedger(redis_client)
+    for number in range(60):
+        name, at = ("myipr", "lettrlabs")[number % 2], 1_700_000_000.0 + number
+        ledger.accept(Job(f"job-{number:02}", name, f"{name}.do", JobState.POLLING, at, at + 60, due_at=at))
+    monkeypatch.setenv("SETTLE_REDIS_URL", redis_server.url)
+    return ledger
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["st"], ["status"]),
+        (["re"], ["resolve", "resume", "replay", "restored"]),
+        (["submit", "myipr."], ["myipr.certify"]),
+        (["submit", "lettrlabs.c"], ["lettrlabs.convert"]),
+        (["list", "--state", "s"], ["submitting", "succeeded"]),
+        (["list", "--state", "un"], ["unfinished"]),
+        (["list", "--provider", "m"], ["myipr"]),
+        (["pause", "--provider", "l"], ["lettrlabs"]),
+        (["list", "--si"], ["--since"]),
+        (["completion", "z"], ["zsh"]),
+        (["submit", "--format", "j"], ["json", "jsonl"]),
+        (["submit", "myipr.certify", "--input", ""], [""]),  # a file: the shell's own business
+    ],
+    ids=str,
+)
+def test_names_are_completed(words: list[str], offered: list[str]) -> None:
+    """Without any Redis."""
+    assert _offered(*words) == offered
+
+
+def test_all_that_are_installed_are_offered() -> None:
+    """And nothing else."""
+    assert _offered("watch", "--provider", "") == list(discover())
+    assert len(_offered("submit", "")) == 7
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["wait", "x"], ["watch"], ["cancel"], ["pause"], ["resolve"], ["list", "--after"]], ids=str
+)
+def test_the_latest_jobs_are_offered(jobs: RedisLedger, words: list[str]) -> None:
+    """Newest first, of all providers."""
+    assert _offered(*words, "") == [f"job-{number:02}" for number in reversed(range(10, 60))]
+    assert _offered(*words, "job-3") == [f"job-{number:02}" for number in reversed(range(30, 40))]
+    assert _offered(*words, "another") == []
+
+
+def test_they_cost_one_round_trip(jobs: RedisLedger, redis_client: redis.Redis) -> None:
+    """One command for each provider, sent together; no record is read."""
+    redis_client.config_resetstat()
+    _offered("status", "")
+    stats = redis_client.info("commandstats")
+    calls = {name: stat["calls"] for name, stat in stats.items()}
+    assert calls.pop("cmdstat_zrevrange") == len(discover())
+    assert not {
+        name
+        for name in calls
+        if name.split("_")[1] not in ("auth", "hello", "client|setinfo", "config|resetstat", "info", "select")
+    }
+
+
+def test_a_redis_that_is_away_offers_nothing_and_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Nor does a wrong setting; and it does not take long."""
+    monkeypatch.chdir(tmp_path)
+    began = time.monotonic()
+    for name, value in (
+        ("SETTLE_LOG_LEVEL", "INFO"),  # no Redis at all
+        ("SETTLE_REDIS_URL", f"redis://127.0.0.1:{free_port()}"),
+        ("SETTLE_REDIS_URL", "nonsense"),
+    ):
+        monkeypatch.setenv(name, value)
+        assert _offered("status", "") == []
+    assert time.monotonic() - began < 5
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_asks_by_the_right_name(settle: Settle, shell: str) -> None:
+    """As click reads it."""
+    done = settle("completion", shell)
+    assert (done.code, done.err) == (0, "")
+    assert f"{completion.ASKED_BY}={shell}_complete" in done.out
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash itself")
+def test_bash_completes(tmp_path: Path) -> None:
+    """The script in a real bash, with the command on its path."""
+    command = tmp_path / "settle"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m workflows.command "$@"\n')
+    command.chmod(0o755)
+    script = (
+        'eval "$(settle completion bash)"; COMP_WORDS=(settle list --state in); COMP_CWORD=3; '
+        '_settle_completion settle; echo "${COMPREPLY[@]}"'
+    )
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    root_folder = Path(__file__).parents[2]
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env={**os.environ, "PATH": path},
+        cwd=root_folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("in_doubt\n", "")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from html import escape
+from math import log10
 from pathlib import Path
 
 from jobs.states import MOVES, TERMINAL, JobState
@@ -23,7 +24,7 @@ _HEAD = (
     '<rect width="{width}" height="{height}" fill="#ffffff"/>'
 )
 _ARROW = (
-    '<defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse">'
+    '<defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
     f'<path d="M0 0L8 4L0 8z" fill="{_INK}"/></marker></defs>'
 )
 
@@ -51,9 +52,8 @@ def _line(source: JobState, target: JobState) -> str:
     """An arrow: straight to the next column, in an arc over the states between, up and down to the doubt."""
     (x, y), (to_x, to_y) = _middle(source), _middle(target)
     half, tall = _WIDE // 2, _BOX // 2
-    if y == to_y and to_x > x and _PLACES[target][0] - _PLACES[source][0] == 1:
-        path = f"M{x + half} {y}H{to_x - half}"
-    elif y == to_y and to_x > x and S.SUBMITTING is source:
+    between = [other for other in _PLACES if x < _middle(other)[0] < to_x and _middle(other)[1] == y]
+    if y == to_y and to_x > x and not between:
         path = f"M{x + half} {y}H{to_x - half}"
     elif y == to_y and to_x > x:
         top = y - tall - 12 * (_PLACES[target][0] - _PLACES[source][0])
@@ -80,7 +80,10 @@ def states() -> str:
         fill = _BLUE if state in TERMINAL else _PALE
         colour = ' style="fill:#ffffff"' if state in TERMINAL else ""
         parts += [
-            f'<rect x="{x - _WIDE // 2}" y="{y - _BOX // 2}" width="{_WIDE}" height="{_BOX}" rx="6" fill="{fill}" stroke="{_INK}"/>',
+            (
+                f'<rect x="{x - _WIDE // 2}" y="{y - _BOX // 2}" width="{_WIDE}" height="{_BOX}" rx="6" fill="{fill}" '
+                f'stroke="{_INK}"/>'
+            ),
             f'<text x="{x}" y="{y + 5}" text-anchor="middle"{colour}>{state.value}</text>',
         ]
     for row, end in enumerate(_ENDS):
@@ -91,9 +94,8 @@ def states() -> str:
         ]
         for state in _PLACES:
             if end in MOVES[state]:
-                parts.append(
-                    f'<circle cx="{_middle(state)[0]}" cy="{y}" r="6" fill="{_INK}"><title>{state} to {end}</title></circle>'
-                )
+                dot = f'<circle cx="{_middle(state)[0]}" cy="{y}" r="6" fill="{_INK}">'
+                parts.append(f"{dot}<title>{state} to {end}</title></circle>")
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -125,16 +127,16 @@ def waiting() -> str:
         ]
     y = height - 14
     parts += [
-        f'<rect x="{left}" y="{y - 9}" width="10" height="8" fill="{_GREY}"/><text x="{left + 16}" y="{y}">self.retry(countdown=…)</text>',
-        f'<rect x="{left + 200}" y="{y - 9}" width="10" height="8" fill="{_BLUE}"/><text x="{left + 216}" y="{y}">Settle: 1 each</text>',
+        f'<rect x="{left}" y="{y - 9}" width="10" height="8" fill="{_GREY}"/>',
+        f'<text x="{left + 16}" y="{y}">self.retry(countdown=…)</text>',
+        f'<rect x="{left + 200}" y="{y - 9}" width="10" height="8" fill="{_BLUE}"/>',
+        f'<text x="{left + 216}" y="{y}">Settle: 1 each (logarithmic axis)</text>',
     ]
     return "\n".join([*parts, "</svg>", ""])
 
 
 def _decades(value: int) -> float:
     """The logarithm to the base of ten, plus one tenth so that a one is seen."""
-    from math import log10
-
     return log10(value) + 0.1
 
 

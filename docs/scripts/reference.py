@@ -66,12 +66,18 @@ def settings() -> str:
     """Every variable."""
     parts = [
         _HEAD.format(source="the models of the settings", title="Settings"),
-        "All come from the environment and are read once. Times are in seconds. A variable that is not here is refused, "
-        "so a misspelt one is noticed. [Running Settle](../operations.md#settings) tells what to think of.\n",
+        (
+            "All come from the environment and are read once. Times are in seconds. A variable that is not here "
+            "is refused, "
+            "so a misspelt one is noticed. [Running Settle](../operations.md#settings) tells what to think of.\n"
+        ),
         "## Of every process\n",
         _table(_VARIABLE, _variables(CoreSettings, PREFIX)),
-        f"## Of every provider\n\nWrite the provider's name for `<PROVIDER>`, as in `{PREFIX}MYIPR__RATE`. Without "
-        "`BASE_URL` and `API_KEY` its jobs are refused, with a message that says so.\n",
+        (
+            f"## Of every provider\n\nWrite the provider's name for `<PROVIDER>`, as in `{PREFIX}MYIPR__RATE`. "
+            f"Without "
+            "`BASE_URL` and `API_KEY` its jobs are refused, with a message that says so.\n"
+        ),
         _table(_VARIABLE, _variables(ProviderSettings, f"{PREFIX}<PROVIDER>__")),
     ]
     for name, provider in _providers():
@@ -119,8 +125,11 @@ def workflow_pages() -> str:
     """Every workflow with its arguments."""
     parts = [
         _HEAD.format(source="the models of the requests", title="Workflows"),
-        "Each is a Celery task, `settle.<name>`, and takes its arguments by name: see [trigger](../trigger.md). An argument "
-        "that is not here is refused.\n",
+        (
+            "Each is a Celery task, `settle.<name>`, and takes its arguments by name: see "
+            "[trigger](../trigger.md). An argument "
+            "that is not here is refused.\n"
+        ),
         "## Every workflow also takes\n",
         _table(_ARGUMENT, _arguments(Options)),
     ]
@@ -134,7 +143,8 @@ def workflow_pages() -> str:
         parts += [_table(_ARGUMENT, _arguments(workflow.request))]
         for inner in _inside(workflow.request, shown):
             if inner.model_fields:
-                parts += [f"### {inner.__name__}\n", f"{_first(inner.__doc__)}\n", _table(_ARGUMENT, _arguments(inner))]
+                parts += [f"### {inner.__name__}\n", f"{_first(inner.__doc__)}\n", _table(_ARGUMENT, "
+                "_arguments(inner))]
     return "\n".join(parts)
 
 
@@ -146,8 +156,11 @@ def provider_pages() -> str:
     """Every provider with its operations, and what each can do."""
     parts = [
         _HEAD.format(source="the providers", title="Providers"),
-        "What each operation can do; how it does it is on the provider's own page. *Restored*: after Redis came back from "
-        "a copy the API itself can be asked, see `settle restored`.\n",
+        (
+            "What each operation can do; how it does it is on the provider's own page. *Restored*: after Redis "
+            "came back from "
+            "a copy the API itself can be asked, see `settle restored`.\n"
+        ),
     ]
     for name, provider in _providers():
         page = FOLDER.parent / "providers" / f"{name}.md"
@@ -155,7 +168,7 @@ def provider_pages() -> str:
         about = _first(inspect.getmodule(provider).__doc__)  # type: ignore[union-attr]
         rows = [
             (
-                f"`{name}.{operation.name}`",
+                f"`{'.'.join(filter(None, (name, operation.name)))}`",
                 _first(operation.__doc__),
                 _overrides(operation, "download"),
                 _overrides(operation, "cancel"),
@@ -169,10 +182,13 @@ def provider_pages() -> str:
         head = ("operation", "what it does", "files", "cancels", "tidies up", "hashes first", "restored")
         parts += [
             f"## {name}\n",
-            "\n".join(filter(None, (about, more))),
+            "\n".join(filter(None, (about, more))).rstrip() + "\n",
             _table(head, rows),
-            f"Polled after {window.poll_first:g} s, then every {window.poll_minimum:g} to {window.poll_maximum:g} s; its "
-            f"deadline is {window.deadline:g} s, unless a setting or the trigger says otherwise.\n",
+            (
+                f"Polled after {window.poll_first:g} s, then every {window.poll_minimum:g} to "
+                f"{window.poll_maximum:g} s; its "
+                f"deadline is {window.deadline:g} s, unless a setting or the trigger says otherwise.\n"
+            ),
         ]
     return "\n".join(parts)
 
@@ -203,13 +219,20 @@ def state_pages() -> str:
         [
             _HEAD.format(source="`jobs/states.py`", title="States"),
             "![the states of a job and the moves between them](../images/states.svg)\n",
-            "The way of a job goes from left to right. A dot in the rows beneath says that a job may also end so from there.\n",
+            "The way of a job goes from left to right. A dot in the rows beneath says that a job may also end "
+            "so from there.\n",
             _table(("state", "meaning", "may be followed by"), rows),
-            f"{_codes(TERMINAL)} are the ends: no stage moves a job on from there. Only a person reopens one, with "
-            "`settle resume` or `settle replay`:\n",
+            (
+                f"{_codes(TERMINAL)} are the ends: no stage moves a job on from there. Only a person reopens "
+                f"one, with "
+                "`settle resume` or `settle replay`:\n"
+            ),
             _table(("end", "goes on at"), reopened),
-            "For Celery a job's state is the same word in capitals, with two exceptions: `succeeded` is `SUCCESS`, and every "
-            "other end is `FAILURE`.\n",
+            (
+                "For Celery a job's state is the same word in capitals, with two exceptions: `succeeded` is "
+                "`SUCCESS`, and every "
+                "other end is `FAILURE`.\n"
+            ),
         ]
     )
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import redis
 
 from config.embedded import free_port
+from jobs.record import Job
+from jobs.redis_ledger import RedisLedger
+from jobs.search import Query
+from jobs.states import JobState
+from providers import discover
+from simulator.control import ControlClient
+from tests.waiting import until
 from workflows.command.stack import Stack
 
 
@@ -22,16 +30,48 @@ class House:
     Args:
         environment: of the page's shell.
         placeholders: what the pages write for addresses and passwords, and what it is here.
+        stack: what runs; none for a page that starts everything by itself.
+        log: what its processes printed.
     """
 
     environment: dict[str, str]
     placeholders: dict[str, str]
+    stack: Stack | None = None
+    log: list[str] = field(default_factory=list)
 
     def here(self, text: str) -> str:
         """A text with this house's addresses."""
         for written, real in self.placeholders.items():
             text = text.replace(written, real)
         return text
+
+    @property
+    def storage(self) -> Path:
+        """Where artifacts go."""
+        return Path(self.environment["SETTLE_STATE_DIR"]) / "artifacts"
+
+    def empty(self) -> None:
+        """Forget all jobs, here and at the simulated APIs: pages use the same ids."""
+        if self.stack is not None:
+            with redis.Redis.from_url(self.environment["SETTLE_REDIS_URL"]) as client:
+                client.flushall()
+            with ControlClient(self.stack.simulator_url) as control:
+                control.reset()
+
+    def settled(self, unsuccessful: int) -> None:
+        """Wait until every job of the page is over. So many may have ended without success, as the page says."""
+        if self.stack is None:
+            return
+        with redis.Redis.from_url(self.environment["SETTLE_REDIS_URL"], decode_responses=True) as client:
+            ledger = RedisLedger(client)
+
+            def jobs() -> Sequence[Job]:
+                return ledger.find(Query(tuple(discover()), limit=1000)).jobs
+
+            until(lambda: all(job.finished for job in jobs()), "all jobs of the page to end")
+            bad = [job for job in jobs() if job.state is not JobState.SUCCEEDED]
+        told = [f"{job.id} {job.state}: {job.failure.message if job.failure else ''}" for job in bad]
+        assert len(bad) <= unsuccessful, f"jobs of this page end without success: {told}"
 
 
 def bare_environment() -> dict[str, str]:
@@ -43,13 +83,15 @@ def bare_environment() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """One house for all pages. What its processes print is shown when a page fails."""
+    """One house for all pages."""
+
+    log: list[str] = []
 
     def echo(name: str, line: str) -> None:
-        sys.__stdout__ and print(f"{name:>12} | {line}")
+        log.append(f"{name:>12} | {line}")
 
     password, port = secrets.token_urlsafe(12), str(free_port())
-    with Stack(tmp_path_factory.mktemp("house"), echo, own=False, speed=240) as stack:
+    with Stack(tmp_path_factory.mktemp("house"), echo, own=False, speed=600) as stack:
         own = {name: value for name, value in stack.environment.items() if name.startswith("SETTLE_")}
         flower = {"SETTLE_FLOWER__PASSWORD": password, "SETTLE_FLOWER__PORT": port}
         stack.environment |= flower
@@ -63,5 +105,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 "http://localhost:5555": f"http://127.0.0.1:{port}",
                 "http://127.0.0.1:5555": f"http://127.0.0.1:{port}",
                 "settle:…": f"settle:{password}",
+                "PASSWORD=…": f"PASSWORD={password}",
+                "--port 8080": f"--port {free_port()}",
             },
+            stack,
+            log,
         )

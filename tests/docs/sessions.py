@@ -113,10 +113,15 @@ class Shell(_Session):
         log = self._scratch / f"open-{len(self._open)}.log"
         script = log.with_suffix(".sh")
         script.write_text(f"{text}\n")
+
+        def printed() -> str:
+            return log.read_text(errors="replace") if log.exists() else ""
+
         line = f"setsid bash {script} </dev/null >{log} 2>&1 & printf '%d\\n{_MARK}0\\n' $!\n"
         self._open.append(int(self.ask(line)[1]))
-        until(lambda: log.exists() and ready in log.read_text(errors="replace"), f"{ready!r} from {text!r}")
-        return log.read_text(errors="replace")
+        until(lambda: ready in printed() or not _lives(self._open[-1]), f"{ready!r} from {text!r}")
+        assert ready in printed(), f"$ {text}\nended without {ready!r}:\n{printed()}"
+        return printed()
 
     def close(self) -> None:
         """End what stays open first, as Ctrl-C would."""
@@ -129,9 +134,9 @@ class Shell(_Session):
         super().close()
 
 
-def _lives(group: int) -> bool:
+def _lives(pid: int) -> bool:
     try:
-        os.killpg(group, 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return False
     return True

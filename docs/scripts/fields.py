@@ -73,7 +73,7 @@ def default(field: FieldInfo) -> str:
     """What holds when nothing is given; a dash for nothing at all."""
     if field.is_required():
         return "**required**"
-    value = field.get_default(call_default_factory=not field.default_factory_takes_validated_data)
+    value = field.get_default(call_default_factory=True, validated_data={})
     if value is PydanticUndefined or value is None or value in ((), {}, [], ""):
         return "–"
     if isinstance(value, bool):

@@ -143,8 +143,8 @@ def workflow_pages() -> str:
         parts += [_table(_ARGUMENT, _arguments(workflow.request))]
         for inner in _inside(workflow.request, shown):
             if inner.model_fields:
-                parts += [f"### {inner.__name__}\n", f"{_first(inner.__doc__)}\n", _table(_ARGUMENT, "
-                "_arguments(inner))]
+                parts += [f"### {inner.__name__}\n", f"{_first(inner.__doc__)}\n"]
+                parts += [_table(_ARGUMENT, _arguments(inner))]
     return "\n".join(parts)
 
 
@@ -165,7 +165,7 @@ def provider_pages() -> str:
     for name, provider in _providers():
         page = FOLDER.parent / "providers" / f"{name}.md"
         more = f"See [its page](../providers/{name}.md).\n" if page.is_file() else ""
-        about = _first(inspect.getmodule(provider).__doc__)  # type: ignore[union-attr]
+        about = _first(inspect.getmodule(provider).__doc__)
         rows = [
             (
                 f"`{'.'.join(filter(None, (name, operation.name)))}`",
@@ -219,8 +219,10 @@ def state_pages() -> str:
         [
             _HEAD.format(source="`jobs/states.py`", title="States"),
             "![the states of a job and the moves between them](../images/states.svg)\n",
-            "The way of a job goes from left to right. A dot in the rows beneath says that a job may also end "
-            "so from there.\n",
+            (
+                "The way of a job goes from left to right. A dot in the rows beneath says that a job may also end "
+                "so from there.\n"
+            ),
             _table(("state", "meaning", "may be followed by"), rows),
             (
                 f"{_codes(TERMINAL)} are the ends: no stage moves a job on from there. Only a person reopens "

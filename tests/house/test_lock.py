@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-OTHERS = ["benchmarks/requirements.lock", "benchmarks/requirements-arq.lock", "audit/requirements.lock"]
+OTHERS = [f"{name}.lock" for name in ("benchmarks/requirements", "benchmarks/requirements-arq", "audit/requirements")]
+OTHERS.append("docs/requirements.lock")
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", *OTHERS])

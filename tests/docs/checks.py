@@ -7,17 +7,23 @@ import csv
 import json
 import tomllib
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+import workflows
 from config.settings import read
 from jobs.errors import ConfigurationError, InvalidJob
 from tasks.intake import validate
 from tasks.ways import WORKFLOWS
 from tests.docs.blocks import NOTES, ROOT, Block
 from tests.docs.console import commands, unknown_options
+
+for _found in iter_modules(workflows.__path__):  # each registers its workflows
+    import_module(f"workflows.{_found.name}")
 
 #: Languages in which nothing can be wrong: drawings, trees of files, output.
 SHOWN = ("text", "mermaid")

@@ -42,15 +42,25 @@ def commands(code: str) -> list[Command]:
             continue
         text, output = [line.removeprefix("$ ")], []
         ends = [heredoc[2] for heredoc in _HEREDOC.finditer(line)]
-        while ends or text[-1].endswith("\\"):
+        while ends or text[-1].endswith("\\") or _quote_is_open("\n".join(text)):
             following = next(lines, None)
             if following is None:
                 raise ValueError(f"the command does not end: {text[0]}")
             text.append(following)
             if ends and following == ends[0]:
                 ends.pop(0)
+                if not ends:
+                    break
         found.append(Command("\n".join(text), ()))
     return found
+
+
+def _quote_is_open(text: str) -> bool:
+    try:
+        shlex.split(text, comments=True)
+    except ValueError:
+        return True
+    return False
 
 
 def missing(expected: tuple[str, ...], output: str) -> str | None:

@@ -57,6 +57,7 @@ def test_what_is_not_run_is_little_and_says_why(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.xdist_group("pages")  # one house for all of them
 @pytest.mark.parametrize("page", [page for page in pages() if any(map(_runs, blocks(page)))], ids=_id)
 def test_each_page_runs(page: Path, house: House, tmp_path: Path) -> None:
     """Its commands succeed and print what the page shows, its Python runs, its files are there for what follows."""

@@ -107,6 +107,8 @@ def test_commands_with_their_lines_and_their_output() -> None:
     """Continued lines, here-documents with dollars in them, and what is printed."""
     one, two, three = commands("$ cat <<'E' > f\n$ not a command\nE\n$ echo a \\\n    b\na b\n$ true\n")
     assert one.text.splitlines()[-1] == "E"
+    (quoted, last) = commands("$ curl -d '{\n  1}' # it's one\n$ true\n")
+    assert (quoted.text, last.text) == ("curl -d '{\n  1}' # it's one", "true")
     assert (two.text, two.output) == ("echo a \\\n    b", ("a b",))
     assert (three.text, three.output) == ("true", ())
 

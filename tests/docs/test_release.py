@@ -26,8 +26,21 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.fixture
+def repository(tree: Path, tmp_path: Path) -> Path:
+    """A repository that a test may change."""
+    git(tmp_path, "clone", "--quiet", str(tree), "settle")
+    _named(tmp_path / "settle")
+    return tmp_path / "settle"
+
+
+def _named(folder: Path) -> None:
+    git(folder, "config", "user.name", "A Maintainer")
+    git(folder, "config", "user.email", "maintainer@example.org")
+
+
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This working tree, as it is now, as the branch main of a repository of its own."""
     folder = tmp_path_factory.mktemp("repository") / "settle"
     folder.mkdir()
@@ -38,8 +51,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         archive.extractall(folder, filter="data")
     (folder / "all.tar").unlink()
     git(folder, "init", "--quiet", "--initial-branch", "main")
-    git(folder, "config", "user.name", "A Maintainer")
-    git(folder, "config", "user.email", "maintainer@example.org")
+    _named(folder)
     git(folder, "add", "--all", "--force")
     git(folder, "commit", "--quiet", "--message", "Everything")
     return folder
@@ -121,4 +133,4 @@ def test_without_do_nothing_changes(repository: Path, monkeypatch: pytest.Monkey
     assert "Nothing was changed" in told
     assert (git(repository, "for-each-ref"), git(repository, "rev-parse", "HEAD")) == before
     assert git(repository, "status", "--porcelain") == ""
-    assert not (repository / "dist").exists() or not list((repository / "dist").glob("*7.5.0*"))
+    assert not (repository / "dist").exists()

@@ -106,9 +106,18 @@ def try_wheel(wheel: Path, version: str, lock: Path, folder: Path, site: Path | 
         NotReleased: it does not work by itself.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SETTLE_", "PYTHON"))}
-    venv.create(folder / "fresh", with_pip=True)
+    venv.create(folder / "fresh")
     fresh = folder / "fresh" / "bin"
-    pip = (fresh / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    pip = (
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        fresh / "python",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    )
     if site is None:
         run(*pip, "--require-hashes", "-r", lock, folder=folder, environment=environment)
     else:

@@ -63,7 +63,7 @@ docs: $(VENV)-docs/.installed ## The documentation as a site, in site/; a warnin
 
 test-docs: install docs $(VENV)-audit/.installed ## Run every command and code block of the pages, look at the site, try a release
 	DOCS_PYTHON=$(abspath $(VENV)-docs/bin/python) CYCLONEDX=$(abspath $(VENV)-audit/bin/cyclonedx-py) \
-	  $(BIN)/python -m pytest tests/docs --numprocesses=2 --dist=loadgroup --timeout=180 $(ARGS)
+	  $(BIN)/python -m pytest tests/docs --numprocesses=2 --dist=loadscope --timeout=180 $(ARGS)
 
 reference: install ## Write docs/reference and the pictures that come from the code again
 	$(BIN)/python -m docs.scripts.reference

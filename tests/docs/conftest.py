@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -19,8 +21,20 @@ from jobs.search import Query
 from jobs.states import JobState
 from providers import discover
 from simulator.control import ControlClient
+from tests.docs.blocks import all_blocks
 from tests.waiting import until
 from workflows.command.stack import Stack
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """List what is not run: whoever adds to it is seen."""
+    found = all_blocks()
+    counts = Counter(block.language for block in found).most_common()
+    terminalreporter.section("blocks of the pages")
+    terminalreporter.line(f"{len(found)}: {', '.join(f'{number} {language}' for language, number in counts)}")
+    for block in found:
+        if "not run" in block.notes:
+            terminalreporter.line(f"not run: {block.place} ({block.language}): {block.notes['not run']}")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Writes `docs/reference/`: settings, workflows, providers, states and commands, as the code has them.
+"""Writes `docs/reference/`: settings, workflows, providers and states, as the code has them.
 
 `make reference` runs it; a test compares the pages with what it would write.
 """
@@ -12,7 +12,6 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
-import click
 from pydantic import BaseModel
 
 import workflows
@@ -24,7 +23,6 @@ from providers import discover
 from providers.base import Operation, Provider, ProviderSettings
 from providers.trigger import Options
 from tasks.ways import WORKFLOWS
-from workflows.command import Exit, settle
 
 FOLDER = Path(__file__).parents[1] / "reference"
 
@@ -239,33 +237,11 @@ def state_pages() -> str:
     )
 
 
-def command_pages() -> str:
-    """Every command of the command line with its options."""
-    context = click.Context(settle, info_name="settle")
-    parts = [
-        _HEAD.format(source="the `settle` command", title="Commands"),
-        f"{_first(settle.help)} `settle COMMAND --help` says the same.\n",
-    ]
-    for name in settle.list_commands(context):
-        command = settle.get_command(context, name)
-        assert command is not None  # noqa: S101
-        own = click.Context(command, info_name=name, parent=context)
-        usage = " ".join(command.collect_usage_pieces(own))
-        parts += [f"## `settle {name}`\n", f"{_first(command.help)}\n", f"`settle {name} {usage}`\n"]
-        records = [each.get_help_record(own) for each in command.get_params(own)]
-        rows = [(f"`{record[0]}`", record[1]) for record in records if record and "--help" not in record[0]]
-        if rows:
-            parts += [_table(("option", "meaning"), rows)]
-    codes = [(str(code.value), code.name.lower().replace("_", " ")) for code in Exit]
-    return "\n".join([*parts, "## Exit codes\n", _table(("code", "means"), codes)])
-
-
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "workflows.md": workflow_pages,
     "providers.md": provider_pages,
     "states.md": state_pages,
-    "commands.md": command_pages,
 }
 
 

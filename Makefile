@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev bench test test-faults test-tls test-containers test-metrics test-browser test-docs screenshots recording docs reference lint types format check audit sbom release lock clean
+.PHONY: help install demo dev bench test test-faults test-tls test-containers test-metrics test-browser screenshots lint types format check audit sbom lock clean
+.PHONY: docs test-docs reference recording release
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -65,10 +66,6 @@ test-docs: install docs $(VENV)-audit/.installed ## Run every command and code b
 	DOCS_PYTHON=$(abspath $(VENV)-docs/bin/python) CYCLONEDX=$(abspath $(VENV)-audit/bin/cyclonedx-py) \
 	  $(BIN)/python -m pytest tests/docs --numprocesses=2 --dist=loadscope --timeout=180 $(ARGS)
 
-reference: install ## Write docs/reference and the pictures that come from the code again
-	$(BIN)/python -m docs.scripts.reference
-	$(BIN)/python -m docs.scripts.pictures
-
 recording: install $(VENV)-docs/.installed ## Record settle demo again: docs/images/demo.cast, and demo.svg made of it
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m docs.scripts.record docs/images/demo.cast settle demo
 	$(VENV)-docs/bin/python docs/scripts/play.py docs/images/demo.cast docs/images/demo.svg
@@ -99,6 +96,10 @@ types: install ## mypy, strict
 	$(BIN)/mypy
 
 check: lint types test docs test-docs ## All that must pass before a merge
+
+reference: install ## Write docs/reference and the pictures that come from the code again
+	$(BIN)/python -m docs.scripts.reference
+	$(BIN)/python -m docs.scripts.pictures
 
 audit: $(VENV)-audit/.installed ## Known vulnerabilities of every pinned package; asks PyPI
 	$(VENV)-audit/bin/pip-audit --strict --disable-pip --require-hashes $(foreach lock,requirements-dev.lock audit/requirements.lock docs/requirements.lock,-r $(lock)) $(ARGS)

@@ -7,20 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import ROOT, Block, all_blocks, blocks, pages
+from tests.docs.blocks import ROOT, all_blocks, blocks, pages
 from tests.docs.checks import fault
-from tests.docs.conftest import House, bare_environment
-from tests.docs.console import commands, missing
-from tests.docs.sessions import Python, Shell
+from tests.docs.conftest import House
+from tests.docs.running import run, runs
 
-#: Pages that set up everything by themselves: nothing runs there before their first block.
-ALONE = ("tutorial.md",)
-
-_SKIPPED = ("not run", "run by", "quoted from")
-
-
-def _runs(block: Block) -> bool:
-    return block.language in ("console", "python") and not set(block.notes) & set(_SKIPPED)
+#: Has a test of its own: it starts everything by itself.
+_ALONE = ROOT / "docs" / "tutorial.md"
 
 
 def _id(page: Path) -> str:
@@ -50,60 +43,7 @@ def test_what_is_not_run_is_little() -> None:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("page", [page for page in pages() if any(map(_runs, blocks(page)))], ids=_id)
+@pytest.mark.parametrize("page", [page for page in pages() if page != _ALONE and any(map(runs, blocks(page)))], ids=_id)
 def test_each_page_runs(page: Path, house: House, tmp_path: Path) -> None:
     """Its commands succeed and print what the page shows, its Python runs, its files are there for what follows."""
-    folder, scratch = tmp_path / "page", tmp_path / "scratch"
-    folder.mkdir()
-    scratch.mkdir()
-    own = House(bare_environment(), {}) if page.name in ALONE else house
-    own.empty()
-    shell, python = Shell(folder, own.environment, scratch), Python(folder, own.environment)
-    try:
-        for block in blocks(page):
-            _provide(block, own, folder)
-            if "file" in block.notes:
-                (folder / block.notes["file"]).write_text(own.here(block.code))
-            elif _runs(block) and block.language == "python":
-                _python(block, own, python)
-            elif _runs(block):
-                _console(block, own, shell)
-        own.settled(len([block for block in blocks(page) if {"fails", "job fails"} & set(block.notes)]))
-    finally:
-        python.close()
-        shell.close()
-
-
-def _provide(block: Block, house: House, folder: Path) -> None:
-    """Files that a reader has already."""
-    if "given" in block.notes:
-        (folder / block.notes["given"]).write_bytes(b"%PDF-1.7 made up\n")
-    if "stored" in block.notes:
-        path = house.storage / block.notes["stored"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"made up\n")
-
-
-def _python(block: Block, house: House, python: Python) -> None:
-    status, printed = python.run(house.here(block.code), block.place)
-    if "fails" in block.notes:
-        assert status, f"{block.place}: it should fail"
-        assert block.notes["fails"] in printed
-    else:
-        assert status == 0, f"{block.place}: the block fails:\n{printed}"
-
-
-def _console(block: Block, house: House, shell: Shell) -> None:
-    typed = commands(house.here(block.code))
-    for command in typed:
-        if "stays open" in block.notes and command is typed[-1]:
-            printed, status = shell.start(command.text, block.notes["stays open"]), 0
-        else:
-            status, printed = shell.run(command.text)
-        told = f"{block.place}: $ {command.text}\n{printed}"
-        if "fails" in block.notes:
-            assert status == int(block.notes["fails"]), f"{told}\n(exit {status}, not {block.notes['fails']})"
-        else:
-            assert status == 0, f"{told}\n(exit {status}; correct the page, or say <!-- fails: {status} -->)"
-        lost = missing(command.output, printed)
-        assert lost is None, f"{told}\n(the page shows a line that did not come: {lost!r}; … stands for anything)"
+    run(page, house, tmp_path)

@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev bench reference test test-faults test-tls test-containers test-metrics test-browser test-examples screenshots lint types format check audit sbom lock clean
+.PHONY: help install demo dev bench test test-faults test-tls test-containers test-metrics test-browser test-examples screenshots lint types format check audit sbom lock clean
+.PHONY: docs test-docs reference recording release
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -38,7 +39,7 @@ $(VENV)-arq/.installed: benchmarks/requirements-arq.lock
 	@touch $@
 
 test: install ## Unit, contract, property and acceptance tests, in random order
-	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --ignore=tests/tls --ignore=tests/metrics --ignore=tests/browser --ignore=tests/examples --numprocesses=2 --dist=loadscope $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --ignore=tests/tls --ignore=tests/metrics --ignore=tests/browser --ignore=tests/examples --ignore=tests/docs --numprocesses=2 --dist=loadscope $(ARGS)
 
 test-faults: install ## Break it on purpose: kill -9, restart Redis, cut connections; prints its figures
 	$(BIN)/python -m pytest tests/faults --numprocesses=2 --dist=loadscope --timeout=300 -rP $(ARGS)
@@ -76,6 +77,22 @@ examples/node/node_modules/.installed: examples/node/package-lock.json
 	npm --prefix examples/node ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+docs: $(VENV)-docs/.installed ## The documentation as a site, in site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict
+
+test-docs: install docs $(VENV)-audit/.installed ## Run every command and code block of the pages, look at the site, try a release
+	DOCS_PYTHON=$(abspath $(VENV)-docs/bin/python) CYCLONEDX=$(abspath $(VENV)-audit/bin/cyclonedx-py) \
+	  $(BIN)/python -m pytest tests/docs --numprocesses=2 --dist=loadscope --timeout=180 $(ARGS)
+
+recording: install $(VENV)-docs/.installed ## Record settle demo again: docs/images/demo.cast, and demo.svg made of it
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m docs.scripts.record docs/images/demo.cast settle demo
+	$(VENV)-docs/bin/python docs/scripts/play.py docs/images/demo.cast docs/images/demo.svg
+
+$(VENV)-docs/.installed: docs/requirements.lock
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 screenshots: install chromium ## Take the pictures of docs/images again
 	$(BIN)/python -m pytest tests/browser -k pictures --screenshots docs/images $(ARGS)
 
@@ -96,17 +113,23 @@ format: install ## Let ruff put the code in order
 types: install ## mypy, strict
 	$(BIN)/mypy
 
-check: lint types test ## What CI runs before the slower lanes
+check: lint types test docs test-docs ## All that must pass before a merge
 
-reference: install ## Write docs/reference: the help of every command, and the schema of what --json prints
+reference: install ## Write docs/reference and the pictures that come from the code again
+	$(BIN)/python -m docs.scripts.reference
+	$(BIN)/python -m docs.scripts.pictures
 	$(BIN)/python -m workflows.command.reference docs/reference
 
 audit: $(VENV)-audit/.installed ## Known vulnerabilities of every pinned package; asks PyPI
-	$(VENV)-audit/bin/pip-audit --strict --disable-pip --require-hashes $(foreach lock,requirements-dev.lock audit/requirements.lock examples/requirements.lock,-r $(lock)) $(ARGS)
+	$(VENV)-audit/bin/pip-audit --strict --disable-pip --require-hashes $(foreach lock,requirements-dev.lock audit/requirements.lock examples/requirements.lock docs/requirements.lock,-r $(lock)) $(ARGS)
 
 sbom: install $(VENV)-audit/.installed ## sbom.cdx.json: what Settle is made of, from requirements.lock (CycloneDX)
 	$(VENV)-audit/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --mc-type application --output-reproducible --spec-version 1.6 --output-format JSON --validate --output-file sbom.cdx.json
 	$(BIN)/python audit/check_sbom.py
+
+release: install $(VENV)-audit/.installed ## VERSION=x.y.z: build, try and (with DRY_RUN=0) commit and tag a release
+	@test -n "$(VERSION)" || { echo "make release VERSION=x.y.z [DRY_RUN=0]" >&2; exit 2; }
+	$(BIN)/python audit/release.py $(VERSION) --cyclonedx $(VENV)-audit/bin/cyclonedx-py $(if $(filter 0,$(DRY_RUN)),--do)
 
 $(VENV)-audit/.installed: audit/requirements.lock
 	$(PYTHON) -m venv $(VENV)-audit
@@ -117,8 +140,8 @@ lock: ## Pin every requirement again, with hashes and without any index address
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv
 	$(VENV)-lock/bin/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o requirements.lock
 	$(VENV)-lock/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o requirements-dev.lock
-	for name in benchmarks/requirements benchmarks/requirements-arq audit/requirements examples/requirements; do $(VENV)-lock/bin/uv pip compile $$name.in --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o $$name.lock || exit 1; done
+	for name in benchmarks/requirements benchmarks/requirements-arq audit/requirements examples/requirements docs/requirements; do $(VENV)-lock/bin/uv pip compile $$name.in --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o $$name.lock || exit 1; done
 	rm -rf $(VENV)-lock
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(VENV)-peers $(VENV)-arq $(VENV)-prometheus $(VENV)-redis $(VENV)-audit $(VENV)-examples examples/node/node_modules .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-arq $(VENV)-prometheus $(VENV)-redis $(VENV)-audit $(VENV)-examples $(VENV)-docs site examples/node/node_modules .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis

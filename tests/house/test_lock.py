@@ -15,6 +15,7 @@ OTHERS = [
     "benchmarks/requirements.lock",
     "benchmarks/requirements-arq.lock",
     "audit/requirements.lock",
+    "docs/requirements.lock",
     "examples/requirements.lock",
 ]
 

@@ -70,7 +70,7 @@ def _downstream(name: str, **fields: str) -> dict[str, str]:
         (_endpoint(SECRETS="whsec_c2hvcnQ="), "SETTLE_WEBHOOKS__SHOP__SECRETS: .*24 to 64 random bytes"),
         (_endpoint(SECRETS="not-a-secret" * 4), "SETTLE_WEBHOOKS__SHOP__SECRETS: .*must be whsec_"),
         (_endpoint(SECRETS=""), "SETTLE_WEBHOOKS__SHOP__SECRETS"),
-        (_endpoint(STATES="failed"), 'field "webhooks".*a list is written as JSON'),
+        (_endpoint(STATES="failed"), "SETTLE_WEBHOOKS, or a list .*: not JSON; write it as JSON"),
         (_endpoint(STATES='["ended"]'), "SETTLE_WEBHOOKS__SHOP__STATES"),
         (_endpoint(PROVIDERS='["nobody"]'), "SETTLE_WEBHOOKS__SHOP__PROVIDERS: 'nobody' is not one of"),
         (_endpoint(ULR="https://a"), "SETTLE_WEBHOOKS__SHOP__ULR"),

@@ -257,7 +257,6 @@ def test_the_schedules_are_listed(stage: Stage, beats: Beats, monkeypatch: pytes
         "crontab": "0 6 * * *",
         "timezone": "Asia/Tokyo",
         "next": ["2027-01-02T06:00+09:00", "2027-01-03T06:00+09:00"],
-        "last": None,
     }
     as_json = ["--json", "--ticks", "2"]
     assert json.loads(CliRunner().invoke(command.schedules, as_json).output) == line

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ Echo = Callable[[str, str], None]
 SPEED = 60.0
 
 _READY = "simulator ready on "
+
+#: Lines of a process in which something is found that it printed before anybody waited for it.
+_KEPT = 5000
 
 
 def celery(*arguments: str) -> list[str]:
@@ -49,7 +53,7 @@ class Process:
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], echo: Echo) -> None:
         self.name = name
         self._seen = threading.Condition()
-        self._lines: list[str] = []
+        self._lines: deque[str] = deque(maxlen=_KEPT)
         # A session of its own: Ctrl-C reaches only the command, which ends its processes in order.
         self.process = subprocess.Popen(  # noqa: S603
             list(command),
@@ -66,7 +70,7 @@ class Process:
     def _read(self, echo: Echo) -> None:
         for line in self.process.stdout or ():
             with self._seen:
-                self._lines = [*self._lines[-50:], line.rstrip()]
+                self._lines.append(line.rstrip())
                 self._seen.notify_all()
             echo(self.name, line.rstrip())
         with self._seen:
@@ -86,7 +90,7 @@ class Process:
                         return line
                 left = end - time.monotonic()
                 if self.process.poll() is not None or left <= 0:
-                    last = "\n".join(self._lines[-10:])
+                    last = "\n".join(list(self._lines)[-10:])
                     raise ConfigurationError(f"{self.name} did not come up:\n{last}")
                 self._seen.wait(min(left, 0.5))
 

@@ -9,7 +9,14 @@ import pkgutil
 from importlib import import_module
 
 from celery import Celery
-from celery.signals import heartbeat_sent, import_modules, setup_logging, worker_process_shutdown, worker_shutdown
+from celery.signals import (
+    heartbeat_sent,
+    import_modules,
+    setup_logging,
+    worker_init,
+    worker_process_shutdown,
+    worker_shutdown,
+)
 from kombu import Queue
 
 import tasks
@@ -109,6 +116,11 @@ def make_app() -> Celery:
 kombu_guard.install()
 sentinel_guard.install()
 app = make_app()
+
+
+@worker_init.connect
+def _be_patient(**_: object) -> None:
+    shared.be_patient()
 
 
 @import_modules.connect

@@ -178,13 +178,22 @@ class Runtime:
 
 _current: Runtime | None = None
 
+#: How often this process tries again to reach a Redis that is away.
+_retries = 6
+
 
 def runtime() -> Runtime:
     """The runtime of this process."""
     global _current
     if _current is None:
-        _current = Runtime(settings())
+        _current = Runtime(settings(), retries=_retries)
     return _current
+
+
+def be_patient() -> None:
+    """Outlast a fail-over: what a worker has just learnt from a provider would be lost with the call that writes it."""
+    global _retries
+    _retries = 14
 
 
 def use(replacement: Runtime | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -121,7 +120,6 @@ def test_the_script_asks_by_the_right_name(settle: Settle, shell: str) -> None:
     assert f"{completion.ASKED_BY}={shell}_complete" in done.out
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash itself")
 def test_bash_completes(tmp_path: Path) -> None:
     """The script in a real bash, with the command on its path."""
     command = tmp_path / "settle"

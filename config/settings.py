@@ -166,7 +166,7 @@ class CoreSettings(BaseSettings):
     small_files: int = Field(
         1024**2,
         ge=0,
-        description="up to this, bytes, one task fetches, verifies and emits the files of a job",
+        description="up to this, bytes, one task fetches, verifies and emits files, of one job or of several together",
     )
     distinct_memory: int = Field(
         16 * 1024**2, ge=4096, description="so much is held to see that lines differ; then temporary files, bytes"

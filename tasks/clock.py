@@ -24,8 +24,8 @@ from jobs.errors import SettleError
 from jobs.ledger import Bundle, Claim
 from jobs.states import JobState
 from tasks.backlog import crowded
+from tasks.onward import STAGES, send_on
 from tasks.repeat import Repeating
-from tasks.ways import WORKFLOWS
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +37,6 @@ _BUNDLED = {
     JobState.SUBMITTING: "settle.submit",
     JobState.IN_DOUBT: "settle.submit",
     JobState.POLLING: "settle.poll",
-}
-_SINGLE = {
-    JobState.FETCHING: "settle.fetch",
-    JobState.VERIFYING: "settle.verify",
-    JobState.EMITTING: "settle.emit",
 }
 
 #: The shortest sleep, seconds: a full bundle means that more is due.
@@ -102,14 +97,14 @@ def tick(run: Runtime, providers: Sequence[str]) -> float:
 
 def _publish(run: Runtime, provider: str, bundle: Bundle) -> None:
     by_task: defaultdict[str, list[Claim]] = defaultdict(list)
-    full: bool | None = None
+    further = []
     for claim in bundle.claims:
-        if claim.state in _SINGLE:
-            full = crowded(run, provider) if full is None else full
-            if not full:
-                _resume(run, claim)
+        if claim.state in STAGES:
+            further.append(claim)
         else:
             by_task[_BUNDLED[claim.state]].append(claim)
+    if further and not crowded(run, provider):
+        _resume(run, further)
     if not by_task:
         run.ledger.close_bundle(provider, bundle.name)
     # The bundle counts as outstanding until its largest message is done.
@@ -128,19 +123,15 @@ def _publish(run: Runtime, provider: str, bundle: Bundle) -> None:
         )
 
 
-def _resume(run: Runtime, claim: Claim) -> None:
-    """Bring back the rest of a chain whose message was lost, whose worker died, or whose turn has not come yet."""
-    try:
-        job = run.ledger.get(claim.id)
-    except SettleError as error:  # of a newer version, say: its workers take it, and the rest of the bundle goes on
-        logger.warning("record_too_new", extra={"fields": {"job_id": claim.id, "reason": str(error)}})
-        return
-    workflow = WORKFLOWS.get(job.workflow)
-    if workflow is None:
-        logger.error("unknown_workflow", extra={"fields": {"job_id": claim.id}})
-        return
-    rest = workflow.rest(claim.id, _SINGLE[claim.state], claim.seq)
-    rest.apply_async(root_id=job.root or job.id, parent_id=job.id)
+def _resume(run: Runtime, claims: Sequence[Claim]) -> None:
+    """Bring back the rest of chains whose message was lost, whose worker died, or whose turn has not come yet."""
+    jobs = []
+    for claim in claims:
+        try:
+            jobs.append(run.ledger.get(claim.id))
+        except SettleError as error:  # of a newer version, say: its workers take it, and the rest of the bundle goes on
+            logger.warning("record_too_new", extra={"fields": {"job_id": claim.id, "reason": str(error)}})
+    send_on(run, jobs, {claim.id: claim.seq for claim in claims})
 
 
 def _family(run: Runtime, job_id: str) -> dict[str, str]:

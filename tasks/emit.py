@@ -4,7 +4,8 @@ ledger and event stream in one write. A crash in between only means that the sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Celery, Task, shared_task
@@ -27,21 +28,28 @@ def emit(self: Task, job_id: str, seq: int | None = None) -> str:
     """Finish one job whose files are verified, and start what follows it."""
     run, announcer = runtime(), Announcer.of(self)
     for job in begin(run, announcer, [job_id], [seq] if seq is not None else None, (JobState.EMITTING,)):
-        return str(emit_held(run, announcer, self.app, job))
+        return str(emit_held(run, announcer, self.app, [job])[0])
     break_chain(self)
     return "nothing to do"
 
 
-def emit_held(run: Runtime, announcer: Announcer, app: Celery, job: Job) -> JobState:
-    """Finish a job that is held. Returns the state that it should be in then."""
+def emit_held(run: Runtime, announcer: Announcer, app: Celery, jobs: Sequence[Job]) -> list[JobState]:
+    """Finish jobs that are held. Returns the states that they should be in then."""
     reach(run.settings, "emit.before_write")
-    added = run.loop.run(tidy(run, job))
+    tidied = run.loop.run(_tidy_all(run, jobs))
     reach(run.settings, "emit.after_tidy")
-    move = _later(run, job) if added is None else _finish(run, announcer, app, job, added)
+    moves = [
+        _later(run, job) if added is None else _finish(run, announcer, app, job, added)
+        for job, added in zip(jobs, tidied, strict=True)
+    ]
     reach(run.settings, "emit.after_links")
-    conclude(run, [move], announcer)
+    conclude(run, moves, announcer)
     reach(run.settings, "emit.after_write")
-    return move.after.state
+    return [move.after.state for move in moves]
+
+
+async def _tidy_all(run: Runtime, jobs: Sequence[Job]) -> list[dict[str, Any] | None]:
+    return await asyncio.gather(*(tidy(run, job) for job in jobs))
 
 
 def _later(run: Runtime, job: Job, failure: Failure | None = None) -> Move:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 from celery import Celery, Task, shared_task
 
@@ -22,61 +22,104 @@ from providers.errors import PermanentError, ProviderError
 from tasks import gate
 from tasks.announce import Announcer
 from tasks.emit import emit_held
-from tasks.stage import begin, break_chain, conclude, fail
+from tasks.onward import send_on
+from tasks.stage import begin, conclude, fail
 from tasks.verify import verify_held
+from tasks.ways import WORKFLOWS
 
 logger = logging.getLogger(__name__)
 
+#: What must follow in the chain of a job whose small files are seen through here.
+_REST = ("settle.verify", "settle.emit")
+
+#: Files of one message that are fetched at the same time: a provider's downloads are not flooded by one worker.
+_SIDE_BY_SIDE = 4
+#: Whoever is done waits so long for its neighbours, in seconds: what comes together is written together.
+_PATIENCE = 0.25
+
+Fetched = tuple[Move, object]  # what follows, and what came of the calls
+
 
 @shared_task(name="settle.fetch", bind=True, ignore_result=True)
-def fetch(self: Task, job_id: str, seq: int | None = None) -> str:
-    """Fetch the files of one job; small ones are verified and emitted at once."""
+def fetch(self: Task, *job_ids: str, seqs: list[int] | None = None) -> str:
+    """Fetch the files of jobs of one provider; small ones are verified and emitted at once."""
     run, announcer = runtime(), Announcer.of(self)
-    for job in begin(run, announcer, [job_id], [seq] if seq is not None else None, (JobState.FETCHING,)):
-        if gate.send_back(run, announcer, [job]):
-            break
-        with announcer.at_once():
-            return _fetch_held(self, run, announcer, job)
-    break_chain(self)
-    return "nothing to do"
+    jobs = begin(run, announcer, job_ids, seqs, (JobState.FETCHING,))
+    ends: list[str] = []
+    if jobs and not gate.send_back(run, announcer, jobs):
+        for some in _as_they_come(run, jobs):
+            with announcer.at_once():
+                ends += _go_on(run, announcer, self.app, some)
+    return ", ".join(ends) or "nothing to do"
 
 
-def _fetch_held(task: Task, run: Runtime, announcer: Announcer, job: Job) -> str:
-    """Fetch the files of a job that is held."""
-    move, answer = run.loop.run(_fetch(run, job))
+def _as_they_come(run: Runtime, jobs: list[Job]) -> Iterator[list[Fetched]]:
+    """Fetch side by side. None waits long for a slow neighbour, and all are held until they are done."""
+    pending = run.loop.run(_start(run, jobs))
+    try:
+        while pending:
+            done, pending = run.loop.run(_some(pending))
+            yield [task.result() for task in done]
+    finally:
+        if pending:
+            run.loop.run(_end(pending))
+
+
+async def _start(run: Runtime, jobs: list[Job]) -> set[asyncio.Task[Fetched]]:
+    slots = asyncio.Semaphore(_SIDE_BY_SIDE)
+    return {asyncio.create_task(_fetch(run, job, slots)) for job in jobs}
+
+
+async def _some(pending: set[asyncio.Task[Fetched]]) -> tuple[set[asyncio.Task[Fetched]], set[asyncio.Task[Fetched]]]:
+    done, left = await asyncio.wait(pending, timeout=_PATIENCE)
+    return (done, left) if done else await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _end(pending: set[asyncio.Task[Fetched]]) -> None:
+    for task in pending:
+        task.cancel()
+    await asyncio.wait(pending)
+
+
+def _go_on(run: Runtime, announcer: Announcer, app: Celery, some: list[Fetched]) -> list[str]:
+    """Write what became of files, and send on what is large. Returns where each job stands."""
+    moves = [move for move, _ in some]
     reach(run.settings, "fetch.after_store")
-    fetched = next(iter(conclude(run, [move], announcer)), None)
-    gate.mind(run, job.provider, [answer])
-    if fetched is None or fetched.state is not JobState.VERIFYING:
-        break_chain(task)
-        return str(move.after.state)
-    said = f"{len(fetched.artifacts)} file(s)"
-    if _small(run, fetched) and _only_these_follow(task):
-        break_chain(task)
-        return f"{said}, {_go_on(run, announcer, task.app, fetched)}"
-    return said
+    written = conclude(run, moves, announcer)
+    gate.mind(run, moves[0].before.provider, [answer for _, answer in some])
+    small = [job for job in written if _small(run, job)]
+    others = [job for job in written if job not in small]
+    send_on(run, [job for job in others if job.state is JobState.VERIFYING])
+    return [str(job.state) for job in others] + _see_through(run, announcer, app, small)
+
+
+def _see_through(run: Runtime, announcer: Announcer, app: Celery, small: list[Job]) -> list[str]:
+    """The rest of the chain, here and now: a message for each stage would cost more than its work."""
+    verified = verify_held(run, announcer, small) if small else []
+    whole = [job for job in verified if job.state is JobState.EMITTING]
+    ends = [str(job.state) for job in verified if job.state is not JobState.EMITTING]
+    return ends + [str(state) for state in (emit_held(run, announcer, app, whole) if whole else ())]
 
 
 def _small(run: Runtime, job: Job) -> bool:
+    if job.state is not JobState.VERIFYING or WORKFLOWS[job.workflow].after("settle.fetch") != _REST:
+        return False
     return sum(artifact.stored_size or 0 for artifact in job.artifacts) <= run.settings.small_files
 
 
-def _only_these_follow(task: Task) -> bool:
-    following: Any = task.request.chain or []
-    return [step["task"] for step in following] == ["settle.emit", "settle.verify"]  # the last one first
-
-
-def _go_on(run: Runtime, announcer: Announcer, app: Celery, job: Job) -> JobState:
-    """The rest of the chain, here and now: for a small file each message would cost more than its work."""
-    verified = verify_held(run, announcer, job)
-    if verified is None or verified.state is not JobState.EMITTING:
-        return verified.state if verified else job.state
-    return emit_held(run, announcer, app, verified)
+async def _fetch(run: Runtime, job: Job, slots: asyncio.Semaphore) -> Fetched:
+    holding = asyncio.create_task(_hold(run, job))
+    try:
+        async with slots:
+            return await _fetch_all(run, job)
+    finally:
+        holding.cancel()
+        with suppress(asyncio.CancelledError):
+            await holding
 
 
 @traced("fetch")
-async def _fetch(run: Runtime, job: Job) -> tuple[Move, object]:
-    holding = asyncio.create_task(_hold(run, job))
+async def _fetch_all(run: Runtime, job: Job) -> Fetched:
     try:
         found = tuple([await _fetch_one(run, job, artifact) for artifact in job.artifacts])
     except (ProviderError, ArtifactError, ConfigurationError, OSError, TimeoutError) as error:
@@ -85,10 +128,6 @@ async def _fetch(run: Runtime, job: Job) -> tuple[Move, object]:
     except Exception as error:  # a defect of ours: the job waits and is tried again, until its deadline
         logger.exception("fetch_failed", extra={"fields": {"job_id": job.id}})
         return _after_error(run, job, SettleError(f"the fetch broke ({type(error).__name__})")), error
-    finally:
-        holding.cancel()
-        with suppress(asyncio.CancelledError):
-            await holding
     now = run.clock.now()
     return job.to(JobState.VERIFYING, now=now, due_at=now + run.settings.lease, artifacts=found, attempts=0), None
 

@@ -28,8 +28,8 @@ from providers.errors import Busy, LostAnswer, ProviderError
 from tasks import gate
 from tasks.announce import Announcer
 from tasks.clock import Bundled
+from tasks.onward import send_on
 from tasks.stage import begin, close, conclude, expire
-from tasks.ways import WORKFLOWS
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +54,7 @@ def poll(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str |
         metrics.polled(self.request, job_ids, jobs, answers, lease)
         written = conclude(run, moves, announcer)
         reach(run.settings, "poll.after_write")
-        for job in written:
-            if stage := {JobState.FETCHING: "settle.fetch", JobState.EMITTING: "settle.emit"}.get(job.state):
-                WORKFLOWS[job.workflow].rest(job.id, stage).apply_async(root_id=job.root or job.id, parent_id=job.id)
+        send_on(run, written)
         gate.mind(run, jobs[0].provider, answers)
         _learn(run, moves, answers, {job.id for job in written}, now)
     close(run, job_ids, bundle)

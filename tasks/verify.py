@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -28,20 +28,21 @@ def verify(self: Task, job_id: str, seq: int | None = None) -> str:
     """Verify the files of one job."""
     run, announcer = runtime(), Announcer.of(self)
     for job in begin(run, announcer, [job_id], [seq] if seq is not None else None, (JobState.VERIFYING,)):
-        verified = verify_held(run, announcer, job)
-        if verified is not None and verified.state is JobState.EMITTING:
-            return ", ".join(f"{artifact.name} {artifact.verification}" for artifact in verified.artifacts)
+        for verified in verify_held(run, announcer, [job]):
+            if verified.state is JobState.EMITTING:
+                return ", ".join(f"{artifact.name} {artifact.verification}" for artifact in verified.artifacts)
+            job = verified
         break_chain(self)
-        return str(verified.state if verified else job.state)
+        return str(job.state)
     break_chain(self)
     return "nothing to do"
 
 
-def verify_held(run: Runtime, announcer: Announcer, job: Job) -> Job | None:
-    """Verify the files of a job that is held. Returns it as it stands then; none if somebody else moved it."""
-    move = _verify(run, job)
+def verify_held(run: Runtime, announcer: Announcer, jobs: Sequence[Job]) -> list[Job]:
+    """Verify the files of jobs that are held. Returns them as they stand then; not those that somebody else moved."""
+    moves = [_verify(run, job) for job in jobs]
     reach(run.settings, "verify.after_read")
-    return next(iter(conclude(run, [move], announcer)), None)
+    return conclude(run, moves, announcer)
 
 
 @traced("verify")

@@ -59,6 +59,10 @@ class Workflow:
         """The names of the stages, in order."""
         return tuple(step.task for step in self.chain("").tasks)
 
+    def after(self, stage: str) -> tuple[str, ...]:
+        """The names of the stages behind one, in order."""
+        return self.stages[self.stages.index(stage) + 1 :]
+
     def rest(self, job_id: str, stage: str, seq: int | None = None) -> Signature:
         """The chain from a stage on.
 

@@ -162,7 +162,7 @@ def test_each_fetch_of_a_wrong_file_is_counted_once(stage: Stage, value: Value) 
     stage.clock.advance(5)
     claim = stage.run.ledger.claim("myipr", stage.run.settings.claim_limits("myipr")).claims[0]
     stage.run.ledger.pause("myipr", 5.0)
-    stage.app.tasks["settle.fetch"].apply(args=["j-1"], kwargs={"seq": claim.seq})
+    stage.app.tasks["settle.fetch"].apply(args=["j-1"], kwargs={"seqs": [claim.seq]})
     assert value("files_mismatched_total", provider="myipr", kind="digest_mismatch") == 1
     stage.finish()
     tries = stage.run.settings.fetch_attempts

@@ -21,6 +21,7 @@ from jobs.states import JobState, Wish
 from simulator import DEFAULT_KEYS, Running, running
 from tasks import measure as measuring
 from tasks.backlog import FILES_QUEUE
+from tasks.onward import AT_ONCE
 from workflows.command.control import cancelling, pausing, replaying, resuming
 
 from .conftest import Script, Stage
@@ -239,7 +240,7 @@ def test_a_long_queue_gets_no_further_messages(
     limits = stage.run.settings.claim_limits("myipr")
     with app.connection_for_write() as connection, connection.SimpleQueue(FILES_QUEUE) as queue:
         try:
-            for number in range(limits.bundles * limits.bundle_size):
+            for number in range(limits.bundles * limits.bundle_size // AT_ONCE):
                 queue.put(number)
             stage.trigger(**STORED)
             for _ in range(3):

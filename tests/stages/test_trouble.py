@@ -369,22 +369,14 @@ def test_a_lost_message_only_costs_the_lease(stage: Stage) -> None:
 
 def test_a_lost_chain_is_brought_back_at_its_stage(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of the chain vanished with its broker: the ledger publishes it again."""
-    from tasks.ways import Workflow
-
-    published: list[str] = []
-
-    class _Lost:
-        def apply_async(self, **options: Any) -> None:
-            published.append("lost")
-
-    real = Workflow.rest
-    monkeypatch.setattr(Workflow, "rest", lambda *args, **kwargs: _Lost())
-    stage.script.says("observe", READY)
-    stage.script.says("download", FILE)
-    stage.trigger()
-    stage.until(lambda job: job.state is JobState.FETCHING)
-    assert published
-    monkeypatch.setattr(Workflow, "rest", real)
+    lost: list[str] = []
+    with monkeypatch.context() as broken:
+        broken.setattr("tasks.poll.send_on", lambda run, jobs: lost.extend(job.id for job in jobs))
+        stage.script.says("observe", READY)
+        stage.script.says("download", FILE)
+        stage.trigger()
+        stage.until(lambda job: job.state is JobState.FETCHING)
+    assert lost == ["j-1"]
     assert stage.finish().state is JobState.SUCCEEDED
 
 

@@ -77,8 +77,8 @@ def measure(server: StatusServer, folder: Path, *, jobs: int, load: int, seconds
             time.sleep(seconds)
             end = time.monotonic()
         seeding.waiting(ledger, settle.client, active, first=0.5, spread=INTERVAL, begin=20_000_000)
-        with _first_bundle(settle, "later") as first:
-            after = _lateness(server, seconds)
+        after = _lateness(server, seconds)
+        with _first_bundle(settle, "later") as first:  # not before: whoever listens to every event is load as well
             growth = max(
                 process.memory_info().rss / rss[process.pid] - 1 for process in tree([worker]) if process.pid in rss
             )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import closing, suppress
 from dataclasses import replace
 
 from celery import Celery, Task, shared_task
@@ -47,13 +47,14 @@ def fetch(self: Task, *job_ids: str, seqs: list[int] | None = None) -> str:
     jobs = begin(run, announcer, job_ids, seqs, (JobState.FETCHING,))
     ends: list[str] = []
     if jobs and not gate.send_back(run, announcer, jobs):
-        for some in _as_they_come(run, jobs):
-            with announcer.at_once():
-                ends += _go_on(run, announcer, self.app, some)
+        with closing(_as_they_come(run, jobs)) as waves:
+            for some in waves:
+                with announcer.at_once():
+                    ends += _go_on(run, announcer, self.app, some)
     return ", ".join(ends) or "nothing to do"
 
 
-def _as_they_come(run: Runtime, jobs: list[Job]) -> Iterator[list[Fetched]]:
+def _as_they_come(run: Runtime, jobs: list[Job]) -> Generator[list[Fetched]]:
     """Fetch side by side. None waits long for a slow neighbour, and all are held until they are done."""
     pending = run.loop.run(_start(run, jobs))
     try:

@@ -172,3 +172,34 @@ def test_lost_messages_of_many_come_back_together(stage: Stage, monkeypatch: pyt
         stage.tick()
     assert together(sent) == [("settle.fetch", *MANY)]
     assert {stage.job(job_id).state for job_id in MANY} == {JobState.SUCCEEDED}
+
+
+def test_a_ledger_that_is_away_ends_all_downloads(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was done cannot be written: no download goes on for a claim that nobody will use."""
+    triggered(stage, ready())
+    ended: list[str] = []
+    plain = stage.script.download
+
+    @asynccontextmanager
+    async def endless(job: Job, artifact: Artifact) -> AsyncIterator[AsyncIterator[bytes]]:
+        if job.id == "j-3":
+            try:
+                await asyncio.sleep(20)  # much longer than the test
+            finally:
+                ended.append(job.id)
+        async with plain(job, artifact) as chunks:
+            yield chunks
+
+    def away(*_: object) -> None:
+        raise ConnectionError("the ledger is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("tasks.poll.send_on", lambda run, jobs: None)
+        look(stage)
+    stage.clock.advance(stage.run.settings.lease + 0.001)
+    monkeypatch.setattr(stage.script, "download", endless)
+    monkeypatch.setattr("tasks.fetch.conclude", away)
+    with pytest.raises(ConnectionError) as caught:
+        stage.app.tasks["settle.fetch"].apply(args=MANY, throw=True)
+    assert ended == ["j-3"]
+    assert caught.tb is not None  # it still holds the frames, and with them what was under way

@@ -33,7 +33,7 @@ class Sizes:
 
 
 FULL = Sizes(
-    rounds=3, jobs=1000, seconds=12, span=8, waiting=100_000, short=10_000, files=1500, large=1 << 30, singles=20
+    rounds=3, jobs=1000, seconds=12, span=8, waiting=100_000, short=10_000, files=4000, large=1 << 30, singles=20
 )
 QUICK = Sizes(rounds=1, jobs=200, seconds=3, span=2, waiting=10_000, short=500, files=60, large=1 << 27, singles=5)
 

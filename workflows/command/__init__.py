@@ -5,6 +5,7 @@ What it says to scripts is in `exits`, what it says of trouble in `trouble`, wha
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -35,7 +36,7 @@ _COMMANDS = {
     "webhooks": ("webhooks", "Deliver events to webhooks and tasks; list and replay what was given up."),
     "restored": ("restored", "After Redis came back from a copy: see that nothing is sent twice."),
     "acl": ("acl", "Print the Redis user that Settle needs, and no more."),
-    "completion": ("completion", "Let the shell complete commands, options, workflows, states and ids."),
+    "completion": ("completion", "Let the shell complete commands, options, names, states and ids."),
     "doctor": ("doctor", "Look at the set-up and say what is wrong."),
     "dev": ("dev", "Run Redis, workers, Flower and the simulated APIs in this terminal."),
     "demo": ("demo", "Run fifteen jobs over four simulated APIs and check every outcome."),
@@ -122,6 +123,8 @@ def settle() -> None:
 
 def main() -> NoReturn:
     """Run the command; an error of ours is one line on standard error and an exit code."""
+    if "_SETTLE_COMPLETE" in os.environ:  # a shell asks: it is answered by the classes of this module
+        import_module("workflows.command.completion")
     try:
         code = settle.main(prog_name="settle", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else Exit.DONE)

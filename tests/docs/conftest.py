@@ -93,7 +93,12 @@ def bare_environment() -> dict[str, str]:
     """That of a reader: the commands on the path, nothing of Settle set, UTF-8; pip asks no index."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("SETTLE_", "PYTEST_"))}
     own = Path(sys.executable).parent
-    pip = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    pip = {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
     terminal = {"LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
     return {**clean, **pip, **terminal, "PATH": f"{own}:{clean['PATH']}"}
 

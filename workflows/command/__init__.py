@@ -5,14 +5,15 @@ What it says to scripts is in `exits`, what it says of trouble in `trouble`, wha
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 from typing import NoReturn
 
 import click
+from click.shell_completion import add_completion_class
 
 from jobs.nearest import did_you_mean
+from workflows.command.bash import Bash
 from workflows.command.exits import MEANING, OF_STATE, Exit
 from workflows.command.page import LEDGER, SETTINGS, sections
 from workflows.command.trouble import explain
@@ -121,10 +122,11 @@ def settle() -> None:
     """
 
 
+add_completion_class(Bash)
+
+
 def main() -> NoReturn:
     """Run the command; an error of ours is one line on standard error and an exit code."""
-    if "_SETTLE_COMPLETE" in os.environ:  # a shell asks: it is answered by the classes of this module
-        import_module("workflows.command.completion")
     try:
         code = settle.main(prog_name="settle", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else Exit.DONE)

@@ -14,7 +14,8 @@ from config.runtime import runtime
 from config.settings import callers_trace
 from jobs.errors import InvalidJob
 from workflows.command import show
-from workflows.command.bulk import bulk_options, run_bulk, wanted
+from workflows.command.bulk import run_bulk
+from workflows.command.bulk_options import bulk_options, wanted
 from workflows.command.exits import OF_ENDS, OF_STATE, Exit
 from workflows.command.follow import wait_with_bars
 from workflows.command.kinds import Seconds, Tag, Workflow

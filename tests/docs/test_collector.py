@@ -58,6 +58,8 @@ def test_a_note_belongs_to_the_block_right_after_it(tmp_path: Path) -> None:
         ("```console\n$ cat <<'E'\nx\n```", "does not end"),
         ("```console\n$ settle submitt x\n```", "settle submitt: no such command"),
         ("```console\n$ settle list --wat\n```", "settle list has no option --wat"),
+        ("```console\n$ settle webhooks replay --wat\n```", "settle webhooks replay has no option --wat"),
+        ("```console\n$ settle webhooks burn shop\n```", "settle webhooks burn: no such command"),
         ("<!-- run by: .ci/run -->\n```console\n$ settle list --wat\n```", "settle list has no option --wat"),
         (
             "<!-- run by: .ci/run -->\n```console\n$ make demo\n$ make bench\n```",
@@ -101,6 +103,7 @@ def test_what_is_wrong_is_told(text: str, told: str, tmp_path: Path, monkeypatch
     "text",
     [
         "```console\n$ settle list --state in_doubt | head -3 # of all\n```",
+        "```console\n$ settle webhooks replay --all --target shop --json\n```",
         "```ini\n# of the workers\nSETTLE_LEASE=60\nSETTLE_MYIPR__RATE=12.5\n```",
         '<!-- body of: lettrlabs.delete -->\n```json\n{"id": 7}\n```',
         "<!-- quoted from: jobs/states.py -->\n```python\nS = JobState\n```",

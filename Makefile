@@ -81,7 +81,7 @@ docs: $(VENV)-docs/.installed ## The documentation as a site, in site/; a warnin
 	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict
 
 test-docs: install docs $(VENV)-audit/.installed ## Run every command and code block of the pages, look at the site, try a release
-	DOCS_PYTHON=$(abspath $(VENV)-docs/bin/python) CYCLONEDX=$(abspath $(VENV)-audit/bin/cyclonedx-py) \
+	PATH="$$(tests/docs/tools.sh $(VENV)-tools):$$PATH" DOCS_PYTHON=$(abspath $(VENV)-docs/bin/python) CYCLONEDX=$(abspath $(VENV)-audit/bin/cyclonedx-py) \
 	  $(BIN)/python -m pytest tests/docs --numprocesses=2 --dist=loadscope --timeout=180 $(ARGS)
 
 recording: install $(VENV)-docs/.installed ## Record settle demo again: docs/images/demo.cast, and demo.svg made of it
@@ -129,7 +129,7 @@ sbom: install $(VENV)-audit/.installed ## sbom.cdx.json: what Settle is made of,
 
 release: install $(VENV)-audit/.installed ## VERSION=x.y.z: build, try and (with DRY_RUN=0) commit and tag a release
 	@test -n "$(VERSION)" || { echo "make release VERSION=x.y.z [DRY_RUN=0]" >&2; exit 2; }
-	$(BIN)/python audit/release.py $(VERSION) --cyclonedx $(VENV)-audit/bin/cyclonedx-py $(if $(filter 0,$(DRY_RUN)),--do)
+	$(BIN)/python audit/release.py $(VERSION) --cyclonedx $(VENV)-audit/bin/cyclonedx-py $(if $(filter 0,$(DRY_RUN)),--do) $(if $(BORROWED_SITE),--site $(BORROWED_SITE))
 
 $(VENV)-audit/.installed: audit/requirements.lock
 	$(PYTHON) -m venv $(VENV)-audit
@@ -144,4 +144,4 @@ lock: ## Pin every requirement again, with hashes and without any index address
 	rm -rf $(VENV)-lock
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(VENV)-peers $(VENV)-arq $(VENV)-prometheus $(VENV)-redis $(VENV)-audit $(VENV)-examples $(VENV)-docs site examples/node/node_modules .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-arq $(VENV)-prometheus $(VENV)-redis $(VENV)-audit $(VENV)-examples $(VENV)-docs $(VENV)-tools site examples/node/node_modules .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis

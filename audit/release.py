@@ -172,9 +172,11 @@ def main() -> None:
     parser.add_argument("version")
     parser.add_argument("--do", action="store_true", help="take commit and tag over")
     parser.add_argument("--cyclonedx", type=Path, required=True, help="the program that writes the bill of materials")
+    parser.add_argument("--site", type=Path, help="try the wheel with the packages of this folder: without a network")
     given = parser.parse_args()
     try:
-        told = release(Path.cwd(), given.version, do=given.do, cyclonedx=given.cyclonedx.absolute())
+        cyclonedx = given.cyclonedx.absolute()
+        told = release(Path.cwd(), given.version, do=given.do, cyclonedx=cyclonedx, site=given.site)
     except NotReleased as error:
         sys.exit(f"no release: {error}")
     sys.stdout.write(f"{told}\n")

@@ -230,6 +230,10 @@ class RedisLedger:
         """The ids of the latest jobs of all these providers together, newest first, with one round trip."""
         return self._search.newest(providers, limit)
 
+    def newest_tags(self, providers: Sequence[str], limit: int) -> list[str]:
+        """The tags of these jobs as `name=value`, with two round trips."""
+        return self._search.newest_tags(providers, limit)
+
     def _records(self, wanted: Sequence[tuple[str, str]]) -> Iterator[Job]:
         """The jobs with these providers and ids, in this order; without those that are gone."""
         pipe = self._redis.pipeline(transaction=False)

@@ -174,13 +174,28 @@ class RedisSearch:
 
     def newest(self, providers: Sequence[str], limit: int) -> list[str]:
         """The ids of the latest jobs, newest first, with one round trip: no record is read."""
+        return [place.id for place, _ in self._newest(providers, limit)]
+
+    def newest_tags(self, providers: Sequence[str], limit: int) -> list[str]:
+        """The tags of the latest jobs as `name=value`, each once, newest first, with one round trip more."""
+        found = self._newest(providers, limit)
+        if not found:
+            return []
+        pipe = self._redis.pipeline(transaction=False)
+        for place, provider in found:
+            pipe.hget(f"{self._key(provider, 'index')}:tagged", place.id)
+        return list(dict.fromkeys(tag for held in pipe.execute() if held for tag in json.loads(held)))
+
+    def _newest(self, providers: Sequence[str], limit: int) -> list[tuple[Place, str]]:
+        """Where the latest jobs stand, each with its provider."""
         if limit <= 0 or not providers:
             return []
         pipe = self._redis.pipeline(transaction=False)
         for provider in providers:
             pipe.zrevrange(self._key(provider, "index"), 0, limit - 1, withscores=True)
-        places = [Place(int(score), job_id) for held in pipe.execute() for job_id, score in held]
-        return [place.id for place in heapq.nlargest(limit, places)]
+        all_of_them = zip(providers, pipe.execute(), strict=True)
+        places = [(Place(int(score), job_id), name) for name, held in all_of_them for job_id, score in held]
+        return heapq.nlargest(limit, places)
 
     def reindex(self, provider: str, tell: Callable[[int], None] | None = None) -> int:
         """Put every job of a provider into the sets of its state and its tags. Returns how many there are."""

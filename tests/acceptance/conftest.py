@@ -7,6 +7,7 @@ With Sentinel, the primary fails over in the middle of each.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -57,6 +58,13 @@ class House:
         self.exits.enter_context(running(started))
         started.wait_for(" ready.")
         return started
+
+    def settle(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run the command to its end, as a person would."""
+        command = [PYTHON, "-m", "workflows.command", *arguments]
+        return subprocess.run(
+            command, input=stdin, env=self.environment, capture_output=True, text=True, timeout=90, check=False
+        )
 
     def send(self, workflow: str, kwargs: dict[str, Any], job_id: str | None = None) -> Any:
         """Trigger a workflow by name, from a client that has none of our code; again, under the same id, if it must."""

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from simulator import samples
 
-from .conftest import PYTHON, House
+from .conftest import House
 
 pytestmark = pytest.mark.acceptance
 
 #: Which of the records the simulator finds fault with; Settle does not: the address has no domain.
 REJECTED = 7
-
-
-def _settle(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PYTHON, "-m", "workflows.command", *arguments],
-        env=house.environment,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
 
 
 @pytest.mark.every_broker
@@ -44,7 +32,7 @@ def test_a_file_of_records_is_uploaded_once(house: House, tmp_path: Path) -> Non
             table.writerow([f"SO-{number}", f"{number}.5", email, "Two Rivers"])
     command = ("submit", "lettrlabs.convert", "--input", str(source), "--batch", "20", "--report", str(report))
 
-    done = _settle(house, *command, "--wait", "--json")
+    done = house.settle(*command, "--wait", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["lines"], told["jobs"], told["outcomes"]) == (30, {"created": 2}, {"succeeded": 2})
@@ -55,7 +43,7 @@ def test_a_file_of_records_is_uploaded_once(house: House, tmp_path: Path) -> Non
     assert {row["outcome"] for row in rows} == {"succeeded"}
     assert "private" not in report.read_text() + done.stdout + done.stderr + "\n".join(house.log)
 
-    again = _settle(house, *command, "--wait", "--json")
+    again = house.settle(*command, "--wait", "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["jobs"] == {"same": 2}
     assert sum(house.sim.account()["lettrlabs"].requests["create_conversions"].values()) == 2
@@ -67,13 +55,13 @@ def test_one_bad_line_sends_nothing(house: House, tmp_path: Path) -> None:
     works = tmp_path / "works.jsonl"
     good = [json.dumps({"declaration": samples.declaration(name=f"work {number}")}) for number in range(3)]
     works.write_text("\n".join([good[0], '{"declaration": "private text"}', *good[1:]]))
-    done = _settle(house, "submit", "commonsdb.declare", "--input", str(works))
+    done = house.settle("submit", "commonsdb.declare", "--input", str(works))
     assert done.returncode == 2
     assert "settle: line 2: declaration: " in done.stderr
     assert "private" not in done.stderr
     assert house.ledger.jobs("commonsdb") == []
-    done = _settle(house, "submit", "commonsdb.declare", "--input", str(works), "--skip-bad", "--tag", "shop=7")
+    done = house.settle("submit", "commonsdb.declare", "--input", str(works), "--skip-bad", "--tag", "shop=7")
     assert (done.returncode, done.stdout) == (0, "4 lines, 1 invalid; jobs: 3 created\n")
     assert [job.tags for job in house.ledger.jobs("commonsdb")] == [{"shop": "7"}] * 3
-    piped = _settle(house, "submit", "commonsdb.declare", "--input", "-", "--format", "jsonl")
+    piped = house.settle("submit", "commonsdb.declare", "--input", "-", "--format", "jsonl")
     assert (piped.returncode, "give a file, not a pipe" in piped.stderr) == (2, True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,21 +12,10 @@ import pytest
 
 from tests.waiting import until
 
-from .conftest import PYTHON, House
+from .conftest import House
 from .test_robust import QUICK
 
 pytestmark = pytest.mark.acceptance
-
-
-def _settle(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PYTHON, "-m", "workflows.command", *arguments],
-        env=house.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.mark.every_broker
@@ -39,7 +27,7 @@ def test_a_local_and_a_stored_file_are_certified(house: House, tmp_path: Path) -
     work.write_bytes(os.urandom(3_000_000))
     arguments = ["certify", str(work), "--category", "legal", "--id", "c-1", "--tag", "shop=7"]
 
-    done = _settle(house, *arguments, "--wait", "--json")
+    done = house.settle(*arguments, "--wait", "--json")
     assert done.returncode == 0, done.stderr + done.stdout
     outcome = json.loads(done.stdout)
     assert outcome["result"]["hash"] == hashlib.sha256(work.read_bytes()).hexdigest()
@@ -50,9 +38,9 @@ def test_a_local_and_a_stored_file_are_certified(house: House, tmp_path: Path) -
 
     second = house.send("myipr.certify", {"category": "Legal", "file": certificate["uri"]}, "c-2")
     assert second.get(timeout=40)["result"]["hash"] == hashlib.sha256(content).hexdigest()
-    assert _settle(house, *arguments).returncode == 0  # the same job
+    assert house.settle(*arguments).returncode == 0  # the same job
     work.write_bytes(b"another content")
-    assert _settle(house, *arguments).returncode == 6
+    assert house.settle(*arguments).returncode == 6
 
     books = house.sim.account()["myipr"]
     assert sorted(job.submits for job in books.jobs.values()) == [1, 1]
@@ -95,7 +83,7 @@ def test_what_cannot_be_certified_is_said_at_once(house: House, tmp_path: Path) 
         ([str(empty), "--category", "Legal"], "file: it is empty"),
     ]
     for arguments, said in cases:
-        done = _settle(house, "certify", *arguments)
+        done = house.settle("certify", *arguments)
         assert (done.returncode, said in done.stderr) == (2, True), done.stderr
         assert "private" not in done.stderr
         assert "Traceback" not in done.stderr
@@ -105,13 +93,13 @@ def test_what_cannot_be_certified_is_said_at_once(house: House, tmp_path: Path) 
 @pytest.mark.timeout(120)
 def test_the_doctor_asks_the_provider(house: House) -> None:
     """Fine, a setting to change, and a wrong key."""
-    fine = _settle(house, "doctor", "--provider", "myipr")
+    fine = house.settle("doctor", "--provider", "myipr")
     assert "fine: myipr: /categories by GET: Art, Legal" in fine.stdout, fine.stdout + fine.stderr
     house.sim.set_switches("myipr", categories_method="POST")
-    other = _settle(house, "doctor", "--provider", "myipr", "--json")
+    other = house.settle("doctor", "--provider", "myipr", "--json")
     lines = [json.loads(line) for line in other.stdout.splitlines()]
     assert "SETTLE_MYIPR__CATEGORIES_METHOD=POST" in " ".join(line["remedy"] for line in lines)
     house.environment["SETTLE_MYIPR__API_KEY"] = "a-wrong-key"
-    wrong = _settle(house, "doctor", "--provider", "myipr")
+    wrong = house.settle("doctor", "--provider", "myipr")
     assert wrong.returncode == 5
     assert "a-wrong-key" not in wrong.stdout + wrong.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -54,11 +53,6 @@ def _waiting(house: House, queue: str) -> int:
     with suppress(ChannelError), house.client.connection_for_read() as connection:
         return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
     return 0  # nobody ever sent there
-
-
-def _settle(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [PYTHON, "-m", "workflows.command", *arguments]
-    return subprocess.run(command, env=house.environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def _dying(house: House, tmp_path: Path, point: str) -> None:
@@ -117,7 +111,7 @@ def test_a_chain_over_four_providers_and_a_killed_worker(house: House, tmp_path:
     _dying(house, tmp_path, point)
     outcome = first.get(timeout=60)
     assert (outcome["state"], outcome["next"]) == ("succeeded", "order-1.then.1")
-    waited = _settle(house, "wait", "--chain", "order-1", "--timeout", "60", "--json")
+    waited = house.settle("wait", "--chain", "order-1", "--timeout", "60", "--json")
     assert waited.returncode == 0, waited.stderr
     links = [json.loads(line) for line in waited.stdout.splitlines()]
     assert [link["job_id"] for link in links] == ["order-1", *(f"order-1.then.{number}" for number in (1, 2, 3))]
@@ -153,7 +147,7 @@ def test_a_failed_link_stops_the_rest(house: House, tmp_path: Path) -> None:
     link = house.client.AsyncResult("order-2.then.1")
     with pytest.raises(Exception, match=r"not started: commonsdb\.declare, lettrlabs\.convert, billing\.paid"):
         link.get(timeout=60)
-    waited = _settle(house, "wait", "--chain", "order-2", "--json")
+    waited = house.settle("wait", "--chain", "order-2", "--json")
     assert waited.returncode == 1
     assert json.loads(waited.stdout.splitlines()[-1])["stopped"] == [
         "commonsdb.declare",
@@ -191,7 +185,7 @@ def test_a_group_and_a_killed_worker(house: House, tmp_path: Path) -> None:
     }
     body = tmp_path / "group.json"
     body.write_text(json.dumps({"jobs": jobs, "then": [told]}))
-    again = _settle(house, "submit", "group", "--input", str(body), "--id", "batch-1", "--wait")
+    again = house.settle("submit", "group", "--input", str(body), "--id", "batch-1", "--wait")
     assert again.returncode == 0, again.stderr  # the same id and input: the same group
     assert house.client.AsyncResult("batch-1.3").get(timeout=5)["root"] == "batch-1"
     assert until(lambda: _told(house), "the other application to be told")[0]["kwargs"] == {"letters": 5}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,6 @@ from workflows.command.stack import Process, running
 from .conftest import PYTHON, House
 
 pytestmark = pytest.mark.acceptance
-
-
-def _settle(house: House, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PYTHON, "-m", "workflows.command", *arguments],
-        input=stdin,
-        env=house.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def _upload(reference: str, **changes: Any) -> str:
@@ -47,33 +34,33 @@ def test_submit_wait_status_list_and_watch(house: House, tmp_path: Path) -> None
     body = tmp_path / "body.json"
     body.write_text(_upload("c-1"))
 
-    done = _settle(house, "submit", "lettrlabs.convert", "--input", str(body), "--id", "c-1", "--tag", "shop=7",
+    done = house.settle("submit", "lettrlabs.convert", "--input", str(body), "--id", "c-1", "--tag", "shop=7",
                    "--wait", "--json")  # fmt: skip
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     assert (outcome["state"], outcome["tags"]) == ("succeeded", {"shop": "7"})
 
-    again = _settle(house, "submit", "lettrlabs.convert", "--input", "-", "--id", "c-1", stdin=_upload("c-1"))
+    again = house.settle("submit", "lettrlabs.convert", "--input", "-", "--id", "c-1", stdin=_upload("c-1"))
     assert again.returncode == 0
-    other = _settle(house, "submit", "lettrlabs.convert", "--input", "-", "--id", "c-1", stdin=_upload("c-9"))
+    other = house.settle("submit", "lettrlabs.convert", "--input", "-", "--id", "c-1", stdin=_upload("c-9"))
     assert other.returncode == 6
     assert "c-1 belongs to another request" in other.stderr
 
-    sent = _settle(house, "submit", "lettrlabs.convert", "--input", "-", "--id", "c-2", stdin=_upload("c-2"))
+    sent = house.settle("submit", "lettrlabs.convert", "--input", "-", "--id", "c-2", stdin=_upload("c-2"))
     assert sent.returncode == 0
-    failed = _settle(house, "wait", "c-1", "c-2", "--json")
+    failed = house.settle("wait", "c-1", "c-2", "--json")
     assert failed.returncode == 1
     assert [json.loads(line)["state"] for line in failed.stdout.splitlines()] == ["succeeded", "failed"]
 
-    status = _settle(house, "status", "c-2", "--json")
+    status = house.settle("status", "c-2", "--json")
     assert json.loads(status.stdout)["error"]["kind"] == "provider_failed"
-    listed = _settle(house, "list", "--state", "failed")
+    listed = house.settle("list", "--state", "failed")
     assert [line.split("\t")[0] for line in listed.stdout.splitlines()] == ["c-2"]
-    tagged = _settle(house, "list", "--tag", "shop=7", "--state", "finished", "--text", "c-", "--since", "1h", "--json")
+    tagged = house.settle("list", "--tag", "shop=7", "--state", "finished", "--text", "c-", "--since", "1h", "--json")
     assert [json.loads(line)["job_id"] for line in tagged.stdout.splitlines()] == ["c-1"]
-    wrong = _settle(house, "list", "--since", "soon")
+    wrong = house.settle("list", "--since", "soon")
     assert (wrong.returncode, "since: 'soon' is neither" in wrong.stderr) == (2, True)
-    watched = _settle(house, "watch", "c-1", "c-2")
+    watched = house.settle("watch", "c-1", "c-2")
     assert watched.returncode == 0
     assert len(watched.stdout.splitlines()) == 2
     assert house.sim.account()["lettrlabs"].jobs["c-1"].submits == 1
@@ -84,32 +71,32 @@ def test_each_kind_of_trouble_has_its_exit_code(house: House) -> None:
     """Bad input 2, unknown job 3, not in time 4, wrong set-up 5; one line each, no traceback, no value quoted."""
     bad = _upload("c-1", primaryEmail="private value", revenue=-1)
     cases = [
-        (_settle(house, "submit", "lettrlabs.convert", "--input", "-", stdin=bad), 2, "conversions.0.primaryEmail"),
-        (_settle(house, "submit", "lettrlabs.convert", "--input", "-", stdin="{"), 2, "not JSON"),
-        (_settle(house, "submit", "no.such", "--input", "-", stdin="{}"), 2, "lettrlabs.convert"),
-        (_settle(house, "submit", "lettrlabs.delete", "--input", "-", "--id", "a b", stdin='{"id":1}'), 2, "id:"),
-        (_settle(house, "status", "nobody"), 3, "no job 'nobody'"),
-        (_settle(house, "wait", "nobody"), 3, "no job 'nobody'"),
-        (_settle(house, "list", "--provider", "nobody"), 2, "commonsdb"),
+        (house.settle("submit", "lettrlabs.convert", "--input", "-", stdin=bad), 2, "conversions.0.primaryEmail"),
+        (house.settle("submit", "lettrlabs.convert", "--input", "-", stdin="{"), 2, "not JSON"),
+        (house.settle("submit", "no.such", "--input", "-", stdin="{}"), 2, "lettrlabs.convert"),
+        (house.settle("submit", "lettrlabs.delete", "--input", "-", "--id", "a b", stdin='{"id":1}'), 2, "id:"),
+        (house.settle("status", "nobody"), 3, "no job 'nobody'"),
+        (house.settle("wait", "nobody"), 3, "no job 'nobody'"),
+        (house.settle("list", "--provider", "nobody"), 2, "commonsdb"),
     ]
     for done, code, said in cases:
         assert (done.returncode, said in done.stderr) == (code, True), done.stderr
         assert "Traceback" not in done.stderr
         assert "private value" not in done.stderr
     house.worker("-Q", "celery", "-P", "solo")  # takes the trigger, but has no clock: the job waits
-    sent = _settle(house, "submit", "lettrlabs.delete", "--input", "-", "--id", "w-1", stdin='{"id": 1}')
+    sent = house.settle("submit", "lettrlabs.delete", "--input", "-", "--id", "w-1", stdin='{"id": 1}')
     assert sent.returncode == 0
     with Terminal("watch", settings=house.environment) as dashboard:
         dashboard.shows("1 jobs under way   workers: 1")
         dashboard.press("q")
         assert dashboard.ends() == 0
-    assert _settle(house, "wait", "w-1", "--timeout", "0.5").returncode == 4
+    assert house.settle("wait", "w-1", "--timeout", "0.5").returncode == 4
     house.environment["SETTLE_LEESE"] = "1"
-    wrong = _settle(house, "list")
+    wrong = house.settle("list")
     assert (wrong.returncode, "SETTLE_LEESE" in wrong.stderr) == (5, True)
     del house.environment["SETTLE_LEESE"]
     house.environment["SETTLE_REDIS_URL"] = "redis://:topsecret@127.0.0.1:1/0"
-    away = _settle(house, "list")
+    away = house.settle("list")
     assert (away.returncode, "Redis does not answer" in away.stderr) == (5, True)
     assert "topsecret" not in away.stderr
     assert until(lambda: house.ledger.get("w-1"), "the job").state == "accepted"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from simulator import samples
 from tests.command.schema import checked
 from tests.waiting import until
 
-from .conftest import PYTHON, House
+from .conftest import House
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 
@@ -28,13 +27,6 @@ def copy_of(client: redis.Redis, server_folder: Path, copy: Path) -> None:
     until(lambda: not client.info("persistence")["aof_rewrite_in_progress"], "the rewrite")
     shutil.copytree(server_folder / "appendonlydir", copy)
     client.config_set("auto-aof-rewrite-percentage", "100")
-
-
-def _settle(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PYTHON, "-m", "workflows.command", *arguments],
-        env=house.environment, capture_output=True, text=True, timeout=90, check=False,
-    )  # fmt: skip
 
 
 def _certificate(name: str, **more: Any) -> dict[str, Any]:
@@ -97,20 +89,20 @@ def test_a_restored_ledger_sends_nothing_twice(house: House, tmp_path: Path) -> 
     shutil.rmtree(tmp_path / "redis" / "appendonlydir")
     shutil.copytree(copy, tmp_path / "redis" / "appendonlydir")
     house.server.start()
-    done = _settle(house, "restored", "--json")
+    done = house.settle("restored", "--json")
     assert done.returncode == 0, done.stderr
     fates = {line["job_id"]: line["fate"] for line in checked("restored", done.stdout)}
     assert fates == {
         "m-1": "the provider is asked", "q-1": "the provider is asked", "t-1": "the provider is asked",
         "l-1": "waits for settle resolve", "p-1": "goes on", "p-2": "paused",
     }  # fmt: skip
-    again = _settle(house, "restored").stdout  # once more changes nothing
+    again = house.settle("restored").stdout  # once more changes nothing
     assert again.splitlines()[-1] == "1 goes on, 1 paused, 3 the provider is asked, 1 waits for settle resolve"
 
     for provider in HELD:
         house.ledger.open_gate(provider)
     house.worker("-P", "threads", "-c", "4")
-    assert _settle(house, "restored").returncode == 6  # not beside a worker
+    assert house.settle("restored").returncode == 6  # not beside a worker
     until(
         lambda: {_states(house)[job_id] for job_id in ("m-1", "q-1", "p-1")} == {"succeeded"}, "what was found goes on"
     )
@@ -119,10 +111,10 @@ def test_a_restored_ledger_sends_nothing_twice(house: House, tmp_path: Path) -> 
     held = house.ledger.get("l-1")
     assert (held.state, held.wish, held.failure and held.failure.kind) == ("in_doubt", "pause", "restored")
     upload = 58_213  # the first id that the simulator gives
-    assert _settle(house, "resolve", "l-1", "--remote-id", str(upload)).returncode == 0
+    assert house.settle("resolve", "l-1", "--remote-id", str(upload)).returncode == 0
     until(lambda: _states(house)["l-1"] == "succeeded", "the upload that a person found")
     assert house.ledger.get("p-2").wish == "pause"
-    assert _settle(house, "cancel", "p-2").returncode == 0
+    assert house.settle("cancel", "p-2").returncode == 0
     until(lambda: house.ledger.get("p-2").finished, "the job whose link had been started")
     assert set(_submits(house).values()) == {1}
     assert all(not book.doubles for book in house.sim.account().providers.values())

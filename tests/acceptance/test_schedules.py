@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,10 +67,5 @@ def test_two_beats_and_one_of_them_is_killed(house: House, tmp_path: Path) -> No
     books = house.sim.account()["lettrlabs"]
     assert {name: job.submits for name, job in books.jobs.items()} == {f"SO-{at:%H%M}": 1 for at in times}
     assert not books.doubles
-    listed = _settle(house, "schedules", "--json", "--ticks", "1")
+    listed = house.settle("schedules", "--json", "--ticks", "1")
     assert json.loads(listed.stdout)["last"] == {"job_id": started[-1], "state": "succeeded"}, listed.stderr
-
-
-def _settle(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [PYTHON, "-m", "workflows.command", *arguments]
-    return subprocess.run(command, env=house.environment, capture_output=True, text=True, timeout=60, check=False)

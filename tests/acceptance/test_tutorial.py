@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -57,13 +56,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> Iterator[
         yield found
 
 
-def _settle(house: House, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [PYTHON, "-m", "workflows.command", *arguments]
-    return subprocess.run(
-        command, input=stdin, env=house.environment, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
 def test_the_page_keeps_its_promise() -> None:
     """One module and one workflow, together below 100 lines."""
     code = blocks(PAGE)
@@ -75,7 +67,7 @@ def test_a_job_to_its_verified_file(shop: tuple[House, Acme]) -> None:
     """The page's own example: submitted once, polled, fetched, verified, and shown by the other commands."""
     house, acme = shop
     body = json.dumps({"motif": "harbour", "copies": 2})
-    done = _settle(house, "submit", "acme.make", "--input", "-", "--id", "print-1", "--wait", "--json", stdin=body)
+    done = house.settle("submit", "acme.make", "--input", "-", "--id", "print-1", "--wait", "--json", stdin=body)
     assert done.returncode == 0, done.stderr
     (proof,) = json.loads(done.stdout)["artifacts"]
     assert proof["verification"] == "verified"
@@ -83,9 +75,9 @@ def test_a_job_to_its_verified_file(shop: tuple[House, Acme]) -> None:
     assert Path(urlsplit(proof["uri"]).path).read_bytes() == PROOF
     assert acme.posts[-1] == {"motif": "harbour", "copies": 2, "reference": "print-1"}
     assert acme.asked("harbour") == 1
-    listed = _settle(house, "list", "--provider", "acme", "--state", "succeeded")
+    listed = house.settle("list", "--provider", "acme", "--state", "succeeded")
     assert "print-1" in [line.split("\t")[0] for line in listed.stdout.splitlines()]
-    asked = _settle(house, "doctor", "--provider", "acme")
+    asked = house.settle("doctor", "--provider", "acme")
     assert (asked.returncode, "the key is good" in asked.stdout) == (0, True), asked.stdout + asked.stderr
     until(
         lambda: [line for line in house.log if "unknown_status_word" in line and "varnishing" in line], "the new word"
@@ -131,12 +123,12 @@ def test_each_failure_is_told(shop: tuple[House, Acme], motif: str, told: str) -
 def test_the_gate_closes_for_it(shop: tuple[House, Acme]) -> None:
     """A paused provider takes jobs and sends nothing until it is resumed."""
     house, acme = shop
-    assert _settle(house, "pause", "--provider", "acme").returncode == 0
+    assert house.settle("pause", "--provider", "acme").returncode == 0
     waiting = house.send("acme.make", {"motif": "gate"}, "gate-1")
     until(lambda: waiting.state == "ACCEPTED", "the job to be accepted")
     assert house.send("lettrlabs.delete", {"id": 1}, "others-go-on").get(timeout=40, propagate=False)
     assert acme.asked("gate") == 0
-    assert _settle(house, "resume", "--provider", "acme").returncode == 0
+    assert house.settle("resume", "--provider", "acme").returncode == 0
     assert waiting.get(timeout=40)["state"] == "succeeded"
 
 

@@ -17,7 +17,10 @@ ROOT = Path(__file__).parents[2]
 _ABOVE = ("README.md", "SECURITY.md", "CONTRIBUTING.md")
 
 #: What a note may say.
-NOTES = ("not run", "run by", "quoted from", "file", "body of", "stays open", "fails", "job fails", "given", "stored")
+NOTES = ("in", "run by", "quoted from", "file", "body of", "stays open", "fails", "job fails", "given", "stored")
+
+#: Where a page may be run, other than in an empty folder.
+CHECKOUT = "a checkout"
 
 _NOTE = re.compile(r"<!--\s*([a-z ]+?):\s*(.*?)\s*-->", re.S)
 

@@ -19,7 +19,8 @@ from config.settings import read
 from jobs.errors import ConfigurationError, InvalidJob
 from tasks.intake import validate
 from tasks.ways import WORKFLOWS
-from tests.docs.blocks import NOTES, ROOT, Block
+from tests.docs import lanes
+from tests.docs.blocks import CHECKOUT, NOTES, ROOT, Block
 from tests.docs.console import commands, unknown_options
 
 for _found in iter_modules(workflows.__path__):  # each registers its workflows
@@ -57,23 +58,23 @@ def fault(block: Block, environment: Callable[[Mapping[str, str]], None]) -> str
         return "a block needs a language: console (with `$ ` before commands), python, json, … or text"
     if unknown := set(block.notes) - set(NOTES):
         return f"no such note: {', '.join(sorted(unknown))}; there are: {', '.join(NOTES)}"
-    if "not run" in block.notes and len(block.notes["not run"].split()) < 3:
-        return "say in some words why it is not run: <!-- not run: why -->"
-    if "run by" in block.notes:
-        return _run_by(block)
+    if block.notes.get("in", CHECKOUT) != CHECKOUT:
+        return f"a page is run in a folder of its own, or <!-- in: {CHECKOUT} -->"
     if block.language == "console" and (options := unknown_options(block.code)):
         return "; ".join(options)
+    if "run by" in block.notes:
+        return lanes.fault(block.code) if block.notes["run by"] == lanes.LANES else _run_by(block)
     if block.language == "text":
         return "a text with commands is a console block" if "\n$ " in f"\n{block.code}" else None
-    if "not run" in block.notes or block.language in SHOWN:
+    if block.language in SHOWN:
         return None
     if block.language in SETTINGS:
         return _settings(block, environment)
     if block.language not in PARSED:
         known = ", ".join((*PARSED, *SETTINGS, *SHOWN))
         return (
-            f"{block.language} is not run here. Known are {known}. Else put one of these before it: "
-            "<!-- run by: tests/… --> (a test that takes it from the page), or <!-- not run: why -->"
+            f"{block.language} is not run here. Known are {known}. Else put this before it: "
+            "<!-- run by: tests/… --> (a test that takes it from the page and runs it)"
         )
     try:
         parsed = PARSED[block.language](block.code)

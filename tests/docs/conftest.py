@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -27,14 +28,14 @@ from workflows.command.stack import Stack
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """List what is not run: whoever adds to it is seen."""
+    """Count what the pages have, and list what runs elsewhere: whoever adds to it is seen."""
     found = all_blocks()
     counts = Counter(block.language for block in found).most_common()
     terminalreporter.section("blocks of the pages")
     terminalreporter.line(f"{len(found)}: {', '.join(f'{number} {language}' for language, number in counts)}")
     for block in found:
-        if "not run" in block.notes:
-            terminalreporter.line(f"not run: {block.place} ({block.language}): {block.notes['not run']}")
+        if "run by" in block.notes:
+            terminalreporter.line(f"{block.place} ({block.language}): run by {block.notes['run by']}")
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,30 @@ class House:
 
 
 def bare_environment() -> dict[str, str]:
-    """That of a reader: the commands on the path, nothing of Settle set, UTF-8."""
+    """That of a reader: the commands on the path, nothing of Settle set, UTF-8; pip asks no index."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("SETTLE_", "PYTEST_"))}
     own = Path(sys.executable).parent
-    return {**clean, "PATH": f"{own}:{clean['PATH']}", "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
+    pip = {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    terminal = {"LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
+    return {**clean, **pip, **terminal, "PATH": f"{own}:{clean['PATH']}"}
+
+
+def _machine(folder: Path, environment: dict[str, str]) -> Path:
+    """What a server has outside of Settle's own folder: keys in files, and places for other programs."""
+    for name in ("etc/settle", "etc/redis", "backup"):
+        (folder / name).mkdir(parents=True)
+    settle = folder / "etc" / "settle"
+    key = settle / "commonsdb.pem"
+    key.write_text(environment.pop("SETTLE_COMMONSDB__SIGNING_KEY"))
+    environment["SETTLE_COMMONSDB__SIGNING_KEY_FILE"] = str(key)
+    credentials = Path(environment["SETTLE_COMMONSDB__CREDENTIALS_FILE"])
+    (settle / "credentials.json").write_bytes(credentials.read_bytes())
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -106,11 +127,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
     password, port = secrets.token_urlsafe(12), str(free_port())
     with Stack(tmp_path_factory.mktemp("house"), echo, own=False, speed=600) as stack:
+        machine = _machine(tmp_path_factory.mktemp("machine"), stack.environment)
         own = {name: value for name, value in stack.environment.items() if name.startswith("SETTLE_")}
         flower = {"SETTLE_FLOWER__PASSWORD": password, "SETTLE_FLOWER__PORT": port}
         stack.environment |= flower
         stack.start("flower", [sys.executable, "-m", "workflows.command", "flower"]).wait_for("Visit me at")
         url = own["SETTLE_REDIS_URL"]
+        server = urlsplit(url)
         yield House(
             {**bare_environment(), **own, "PASSWORD": password, "SETTLE_FLOWER__PORT": str(free_port())},
             {
@@ -121,6 +144,16 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 "settle:…": f"settle:{password}",
                 "PASSWORD=…": f"PASSWORD={password}",
                 "--port 8080": f"--port {free_port()}",
+                "METRICS__PORT=9464": f"METRICS__PORT={free_port()}",
+                "METRICS__PORT=9465": f"METRICS__PORT={free_port()}",
+                "https://api.commonsdb.org": own["SETTLE_COMMONSDB__BASE_URL"],
+                "COMMONSDB__API_KEY=…": f"COMMONSDB__API_KEY={own['SETTLE_COMMONSDB__API_KEY']}",
+                "did:key:z…": own["SETTLE_COMMONSDB__DECLARER_ID"],
+                "redis-cli ": f"redis-cli -p {server.port} -a {server.password} --no-auth-warning ",
+                "/data/appendonlydir": f"{own['SETTLE_STATE_DIR']}/redis/appendonlydir",
+                "/backup/": f"{machine}/backup/",
+                "/etc/settle/": f"{machine}/etc/settle/",
+                "/etc/redis/": f"{machine}/etc/redis/",
             },
             stack,
             log,

@@ -74,7 +74,7 @@ def missing(expected: tuple[str, ...], output: str) -> str | None:
 
 
 def unknown_options(code: str) -> list[str]:
-    """What a `settle` command in a block cannot take; for blocks that are not run, too."""
+    """What a `settle` command in a block cannot take; for blocks that another test runs, too."""
     faults = []
     known = set(settle.list_commands(click.Context(settle)))
     for words in re.findall(r"(?:^\$ |[|&;(] *)(?:\w+=\S+ )*settle +([^|&;)\n]*(?:\\\n[^|&;)\n]*)*)", code, re.M):
@@ -86,6 +86,12 @@ def unknown_options(code: str) -> list[str]:
             continue
         command = settle.get_command(click.Context(settle), name)
         assert command is not None
+        while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+            name = f"{name} {rest[0]}"
+            if rest[0] not in command.commands:
+                faults.append(f"settle {name}: no such command")
+                break
+            command = command.commands[rest.pop(0)]
         taken = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         options = [word.partition("=")[0] for word in rest if word.startswith("--")]
         faults += [f"settle {name} has no option {each}" for each in options if each not in taken | {"--help"}]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.docs import checkout
 from tests.docs.blocks import Block, blocks
 from tests.docs.conftest import House
 from tests.docs.console import commands, missing
 from tests.docs.sessions import Python, Shell
 
-_SKIPPED = ("not run", "run by", "quoted from")
+#: Another test, or a lane of CI, runs it; or it repeats what is somewhere else.
+_ELSEWHERE = ("run by", "quoted from")
 
 
 def runs(block: Block) -> bool:
     """Whether a block is run line by line."""
-    return block.language in ("console", "python") and not set(block.notes) & set(_SKIPPED)
+    return block.language in ("console", "python") and not set(block.notes) & set(_ELSEWHERE)
 
 
 def run(page: Path, house: House, tmp_path: Path) -> None:
@@ -23,9 +25,13 @@ def run(page: Path, house: House, tmp_path: Path) -> None:
     folder.mkdir()
     scratch.mkdir()
     house.empty()
-    shell, python = Shell(folder, house.environment, scratch), Python(folder, house.environment)
+    environment, found = house.environment, blocks(page)
+    if any("in" in block.notes for block in found):
+        checkout.copied(folder)
+        environment = {**environment, "PATH": f"{checkout.installed(folder)}:{environment['PATH']}"}
+    shell, python = Shell(folder, environment, scratch), Python(folder, environment)
     try:
-        for block in blocks(page):
+        for block in found:
             _provide(block, house, folder)
             if "file" in block.notes:
                 (folder / block.notes["file"]).write_text(house.here(block.code))
@@ -33,7 +39,7 @@ def run(page: Path, house: House, tmp_path: Path) -> None:
                 _python(block, house, python)
             elif runs(block):
                 _console(block, house, shell)
-        house.settled(len([block for block in blocks(page) if {"fails", "job fails"} & set(block.notes)]))
+        house.settled(len([block for block in found if {"fails", "job fails"} & set(block.notes)]))
     finally:
         python.close()
         shell.close()
@@ -70,5 +76,7 @@ def _console(block: Block, house: House, shell: Shell) -> None:
             assert status == int(block.notes["fails"]), f"{told}\n(exit {status}, not {block.notes['fails']})"
         else:
             assert status == 0, f"{told}\n(exit {status}; correct the page, or say <!-- fails: {status} -->)"
+        # As pip says it of an extra that is not there.
+        assert "\nWARNING: " not in f"\n{printed.lstrip()}", f"{told}\n(it warns)"
         lost = missing(command.output, printed)
         assert lost is None, f"{told}\n(the page shows a line that did not come: {lost!r}; … stands for anything)"

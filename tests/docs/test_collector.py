@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import Block, blocks
+from tests.docs import checkout, lanes
+from tests.docs.blocks import ROOT, Block, blocks
 from tests.docs.checks import fault
 from tests.docs.conftest import bare_environment
 from tests.docs.console import commands, missing, unknown_options
@@ -42,7 +44,7 @@ def test_a_note_belongs_to_the_block_right_after_it(tmp_path: Path) -> None:
     (first, second, third) = page(
         tmp_path,
         "<!-- file: a.json -->\n<!-- body of: x.y -->\n```json\n1\n```\n\n```json\n2\n```\n\n"
-        "<!-- not run: it is dangerous -->\n\nA sentence.\n\n```console\n$ true\n```\n",
+        "<!-- fails: 1 -->\n\nA sentence.\n\n```console\n$ true\n```\n",
     )
     assert first.notes == {"file": "a.json", "body of": "x.y"}
     assert second.notes == third.notes == {}
@@ -55,8 +57,18 @@ def test_a_note_belongs_to_the_block_right_after_it(tmp_path: Path) -> None:
         ("```console\nls\n```", "begins with `$ `"),
         ("```console\n$ cat <<'E'\nx\n```", "does not end"),
         ("```console\n$ settle submitt x\n```", "settle submitt: no such command"),
-        ("<!-- not run: it needs docker -->\n```console\n$ settle list --wat\n```", "settle list has no option --wat"),
-        ("<!-- not run: no -->\n```console\n$ true\n```", "say in some words why"),
+        ("```console\n$ settle list --wat\n```", "settle list has no option --wat"),
+        ("```console\n$ settle webhooks replay --wat\n```", "settle webhooks replay has no option --wat"),
+        ("```console\n$ settle webhooks burn shop\n```", "settle webhooks burn: no such command"),
+        ("<!-- run by: .ci/run -->\n```console\n$ settle list --wat\n```", "settle list has no option --wat"),
+        (
+            "<!-- run by: .ci/run -->\n```console\n$ make demo\n$ make bench\n```",
+            "make bench: .ci/run does not make bench",
+        ),
+        ("<!-- run by: .ci/run -->\n```console\n$ make audit # of all\n```", "make audit: .ci/run does not make audit"),
+        ("<!-- run by: .ci/run -->\n```console\n$ cmake demo\n```", "cmake demo: .ci/run has no such line"),
+        ("<!-- not run: it needs docker -->\n```console\n$ true\n```", "no such note: not run"),
+        ("<!-- in: a cellar -->\n```console\n$ true\n```", "a page is run in a folder of its own, or"),
         ("<!-- nut run: it is dangerous -->\n```console\n$ true\n```", ""),
         ("```json\n{…}\n```", "it is no json"),
         ("```toml\na = \n```", "it is no toml"),
@@ -91,10 +103,12 @@ def test_what_is_wrong_is_told(text: str, told: str, tmp_path: Path, monkeypatch
     "text",
     [
         "```console\n$ settle list --state in_doubt | head -3 # of all\n```",
+        "```console\n$ settle webhooks replay --all --target shop --json\n```",
         "```ini\n# of the workers\nSETTLE_LEASE=60\nSETTLE_MYIPR__RATE=12.5\n```",
         '<!-- body of: lettrlabs.delete -->\n```json\n{"id": 7}\n```',
         "<!-- quoted from: jobs/states.py -->\n```python\nS = JobState\n```",
-        "<!-- not run: it needs a machine of its own -->\n```powershell\nGet-Item\n```",
+        "<!-- run by: .ci/run -->\n```console\n$ make test lint # and more\n$ make check\n```",
+        "<!-- in: a checkout -->\n```console\n$ make help\n```",
     ],
 )
 def test_what_is_right_is_left_alone(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,6 +149,32 @@ def test_options_are_checked_behind_pipes_and_variables() -> None:
         "settle list has no option --nope",
         "settle submit has no option --noo",
     ]
+
+
+def test_a_target_stands_for_its_prerequisites_if_it_does_nothing_else() -> None:
+    """One with a recipe does more than they do."""
+    makefile = "all: one two ## Both\n\none: deep\n\ttrue\n\ntwo: install ## Two\n\t@true\n"
+    assert lanes.prerequisites("all", makefile) == ["one", "two"]
+    assert [lanes.prerequisites(name, makefile) for name in ("one", "two", "three")] == [[], [], []]
+    script = 'say "a b"; make lint types\nmake test VENV="$x" ARGS=y\n[ "$A" ] || { make audit; }\n# make demo\n'
+    assert lanes.targets(script) == {"lint", "types", "test"}
+
+
+def test_what_a_page_installs_stays_in_its_checkout(tmp_path: Path) -> None:
+    """With the packages of this environment, and without any index; `make` finds it up to date."""
+    checkout.copied(tmp_path)
+    programs = checkout.installed(tmp_path)
+    (tmp_path / "scratch").mkdir()
+    environment = bare_environment()
+    opened = Shell(tmp_path, {**environment, "PATH": f"{programs}:{environment['PATH']}"}, tmp_path / "scratch")
+    (tmp_path / "client" / "pyproject.toml").write_text(
+        (ROOT / "client" / "pyproject.toml").read_text().replace("0.1.0", "0.1.99")
+    )
+    assert opened.run("make --question install") == (0, "")
+    installed = opened.run("pip install --quiet ./client && pip show settle-client | grep Version")
+    opened.close()
+    assert installed == (0, "Version: 0.1.99\n")
+    assert list(Path(sysconfig.get_path("purelib")).glob("settle_client*")) == []
 
 
 @pytest.fixture

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
-import tarfile
+from datetime import UTC, datetime
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
 from audit.release import NotReleased, check, dated, numbered, release
-from tests.docs.blocks import ROOT
+from tests.docs import checkout
+from tests.docs.blocks import ROOT, blocks
+from tests.docs.conftest import bare_environment
+from tests.docs.console import commands
 
 CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- Something.\n\n## [0.1.0] - 2026-01-01\n\n- The first.\n"
 PROJECT = '[project]\nname = "settle"\nversion = "0.9.1"\n'
@@ -44,12 +48,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This working tree, as it is now, as the branch main of a repository of its own."""
     folder = tmp_path_factory.mktemp("repository") / "settle"
     folder.mkdir()
-    names = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
-    files = "\n".join(name for name in names if (ROOT / name).is_file())
-    subprocess.run(["tar", "cf", str(folder / "all.tar"), "-T", "-"], cwd=ROOT, input=files, text=True, check=True)
-    with tarfile.open(folder / "all.tar") as archive:
-        archive.extractall(folder, filter="data")
-    (folder / "all.tar").unlink()
+    checkout.copied(folder)
     git(folder, "init", "--quiet", "--initial-branch", "main")
     _named(folder)
     git(folder, "add", "--all", "--force")
@@ -93,8 +92,33 @@ def test_what_may_not_be_released_is_refused(repository: Path) -> None:
         git(repository, "checkout", "--quiet", "main")
 
 
-def test_a_dry_run_changes_nothing_and_a_release_comes_back(repository: Path) -> None:
-    """Built, tried from the wheel in a fresh environment, and only then committed and tagged."""
+def commands_of_the_page() -> list[str]:
+    """What CONTRIBUTING.md has a maintainer type, for a version that is higher than any."""
+    own = "tests/docs/test_release.py"
+    page = [block for block in blocks(ROOT / "CONTRIBUTING.md") if block.notes.get("run by") == own]
+    return [re.sub(r"VERSION=[\d.]+", "VERSION=7.0.0", each.text) for block in page for each in commands(block.code)]
+
+
+def _set_up(repository: Path, cyclonedx: Path) -> dict[str, str]:
+    """What `make release` finds, and packages that are installed already instead of an index."""
+    checkout.installed(repository)
+    (repository / ".venv-audit" / "bin").mkdir(parents=True)
+    (repository / ".venv-audit" / "bin" / "cyclonedx-py").symlink_to(cyclonedx)
+    (repository / ".venv-audit" / ".installed").touch()
+    return {**bare_environment(), "BORROWED_SITE": sysconfig.get_path("purelib")}
+
+
+def _shell(folder: Path, command: str, environment: dict[str, str]) -> str:
+    """Run a command of the page; what it printed."""
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_the_commands_of_the_page_make_a_release(repository: Path, tree: Path, tmp_path: Path) -> None:
+    """Built, tried from the wheel in a fresh environment, and only then committed and tagged; then pushed."""
     cyclonedx = Path(os.environ.get("CYCLONEDX", ROOT / ".venv-audit" / "bin" / "cyclonedx-py"))
     assert cyclonedx.exists(), "make test-docs sets up what writes the bill of materials"
     before = git(repository, "rev-parse", "HEAD")
@@ -109,13 +133,26 @@ def test_a_dry_run_changes_nothing_and_a_release_comes_back(repository: Path) ->
     assert git(repository, "log", "-1", "--format=%s") == "Break it"
     git(repository, "reset", "--quiet", "--hard", before)
 
-    told = release(repository, "7.0.0", do=True, cyclonedx=cyclonedx, site=site, day="2026-12-01")
+    there = _set_up(repository, cyclonedx)
+    dry, do, push = commands_of_the_page()
+    assert (dry, push) == ("make release VERSION=7.0.0", "git push --follow-tags")
+    assert do == f"{dry} DRY_RUN=0"
+    # What it would run, but for what takes the release over; that is not run twice.
+    steps = [_shell(repository, command.replace("make", "make --dry-run"), there) for command in (dry, do)]
+    assert [step.count(" --do") for step in steps] == [0, 1]
+    assert steps[1].replace(" --do", "").split() == steps[0].split()
+    told = _shell(repository, do, there)
     assert "every job ended as it should" in told
+    git(repository, "clone", "--quiet", "--bare", str(tree), str(tmp_path / "shared.git"))
+    git(repository, "remote", "set-url", "origin", str(tmp_path / "shared.git"))
+    _shell(repository, push, there)
+    shared = [git(tmp_path / "shared.git", "rev-parse", name) for name in ("main", "v7.0.0^{commit}")]
+    assert shared == [git(repository, "rev-parse", "HEAD")] * 2
     assert git(repository, "log", "-1", "--format=%s") == "Release 7.0.0"
     assert git(repository, "rev-parse", "v7.0.0^{commit}") == git(repository, "rev-parse", "HEAD")
     assert git(repository, "diff", "--name-only", before).splitlines() == ["CHANGELOG.md", "pyproject.toml"]
     assert git(repository, "status", "--porcelain") == ""
-    assert "## [7.0.0] - 2026-12-01" in (repository / "CHANGELOG.md").read_text()
+    assert f"## [7.0.0] - {datetime.now(UTC):%Y-}" in (repository / "CHANGELOG.md").read_text()
     made = {path.name: path for path in (repository / "dist").iterdir()}
     assert set(made) == {"settle-7.0.0-py3-none-any.whl", "settle-7.0.0.tar.gz", "sbom.cdx.json"}
     assert json.loads(made["sbom.cdx.json"].read_text())["metadata"]["component"]["version"] == "7.0.0"

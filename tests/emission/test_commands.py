@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from config import runtime as shared
 from jobs.errors import InvalidJob, JobNotFound, SettleError
 from jobs.ledger import Event
+from tests.command.schema import checked
 from tests.waiting import until
 from workflows import events as reading
 from workflows.command.events import events
@@ -21,6 +22,8 @@ from workflows.command.webhooks import webhooks
 
 from .conftest import SECRET, WAY, House, webhook
 from .receiver import Endpoint
+
+ENABLE = ("webhooks", "enable", "shop", "--json")
 
 Settle = Callable[..., str]
 Deliver = Callable[..., None]
@@ -139,11 +142,11 @@ def test_dead_letters_are_listed_and_replayed(
     for name in ("a", "b", "c"):
         house.job(name, "failed")
     deliver()
-    listed = json.loads(settle("webhooks", "list", "--json"))
+    (listed,) = checked("webhooks list", settle("webhooks", "list", "--json"))
     assert (listed["target"], listed["where"], listed["state"]) == ("shop", "http://127.0.0.1", "open")
     assert (listed["waiting"], listed["dead"], listed["failed"]) == (0, 3, 3)
     assert "3 given up" in settle("webhooks", "list")
-    told = [json.loads(line) for line in settle("webhooks", "dead", "--json").splitlines()]
+    told = checked("webhooks dead", settle("webhooks", "dead", "--json"))
     assert [(each["job_id"], each["type"], each["tries"]) for each in told] == [(n, "job.failed", 1) for n in "abc"]
     assert all(each["reason"] == "HTTP 500" for each in told)
     assert len(settle("webhooks", "dead", "shop").splitlines()) == 3
@@ -154,7 +157,8 @@ def test_dead_letters_are_listed_and_replayed(
     assert endpoint.story() == {"b": [2]}
     with pytest.raises(JobNotFound, match="no delivery of 'b' was given up"):
         settle("webhooks", "replay", "b")
-    assert settle("webhooks", "replay", "--all", "--target", "shop").startswith("2 ")
+    again = settle("webhooks", "replay", "--all", "--target", "shop", "--json")
+    assert checked("webhooks replay", again) == [{"target": "shop", "replayed": 2}]
     deliver()
     assert endpoint.story() == {"a": [2], "b": [2], "c": [2]}
     for arguments in ((), ("a", "--all")):
@@ -177,13 +181,15 @@ def test_a_target_that_is_gone_is_enabled_by_hand(
     assert "\tdisabled\t1 waiting\t" in settle("webhooks", "list")
     assert settle("webhooks", "enable", "shop") == "shop is enabled\n"
     assert settle("webhooks", "enable", "shop") == "shop was neither disabled nor paused\n"
+    assert [(told["state"], told["waiting"]) for told in checked("webhooks enable", settle(*ENABLE))] == [("open", 1)]
     house.targets()
     assert "\tnot configured\t1 waiting\t" in settle("webhooks", "list")
     house.targets(webhooks={"shop": webhook(endpoint)})
     with pytest.raises(InvalidJob, match="'shop' is configured"):
         settle("webhooks", "forget", "shop")
     house.targets()
-    settle("webhooks", "forget", "shop")
+    told = checked("webhooks forget", settle("webhooks", "forget", "shop", "--json"))
+    assert told == [{"target": "shop", "waiting": 1, "dead": 0}]
     assert settle("webhooks", "list") == ""
     assert [key for key in house.run.redis.scan_iter("settle:*") if "shop" in key] == []
 
@@ -199,4 +205,9 @@ def test_an_endpoint_is_tried(house: House, endpoint: Endpoint, settle: Settle) 
     assert settle("webhooks", "test", "shop", code=1) == "shop: HTTP 401\n"
     with pytest.raises(InvalidJob, match="'nobody' is not one of shop"):
         settle("webhooks", "test", "nobody")
+    for status, code, result in ((200, 0, "sent"), (500, 1, "later"), (410, 1, "gone")):
+        endpoint.says(status)
+        told = checked("webhooks test", settle("webhooks", "test", "shop", "--json", code=code))
+        assert [(each["target"], each["result"]) for each in told] == [("shop", result)]
+        assert told[0]["reason"].startswith(f"HTTP {status}")
     assert SECRET not in settle("webhooks", "list")

@@ -21,6 +21,7 @@ from config.runtime import Runtime
 from jobs.clock import ManualClock
 from jobs.errors import ConfigurationError
 from jobs.states import JobState
+from tests.command.schema import checked
 from workflows.command import schedules as command
 from workflows.command import show
 from workflows.schedules import table
@@ -259,14 +260,14 @@ def test_the_schedules_are_listed(stage: Stage, beats: Beats, monkeypatch: pytes
         "next": ["2027-01-02T06:00+09:00", "2027-01-03T06:00+09:00"],
     }
     as_json = ["--json", "--ticks", "2"]
-    assert json.loads(CliRunner().invoke(command.schedules, as_json).output) == line
+    assert checked("schedules", CliRunner().invoke(command.schedules, as_json).output) == [line]
     beat = beats.beat()
     beat.look()
     beats.at("2027-01-01T21:00:00")
     beat.look()
     line["next"] = ["2027-01-03T06:00+09:00", "2027-01-04T06:00+09:00"]
     line["last"] = {"job_id": "certs.20270101T2100Z", "state": "accepted"}
-    assert json.loads(CliRunner().invoke(command.schedules, as_json).output) == line
+    assert checked("schedules", CliRunner().invoke(command.schedules, as_json).output) == [line]
     plain = CliRunner().invoke(command.schedules, ["--ticks", "1"]).output
     assert plain.rstrip("\n").split("\t") == [
         "certs", "myipr.certify", "0 6 * * *", "Asia/Tokyo", "2027-01-03T06:00+09:00", *line["last"].values(),

@@ -14,49 +14,19 @@ import pytest
 from config.embedded import EmbeddedRedis
 from jobs.record import Job
 from jobs.states import JobState, Wish
-from tests.notices import OTHER_SECRET, SECRET, signed
+from tests.notices import OTHER_SECRET, SECRET, installed, signed
 from tests.waiting import until
 
 from .conftest import CHANGES, Site, started
-
-#: Three providers: one names our jobs, one its own, one tells nothing because its secret is not set.
-MODULE = """
-from providers.base import Operation, Provider, Request
-from providers.standard_webhooks import StandardWebhook, WebhookSettings
-
-class Do(Operation):
-    name, request = "do", Request
-    def intent(self, request, job_id): return {}
-    async def submit(self, request, intent): return {}
-    async def locate(self, request, intent): return None
-    async def observe(self, job): return None
-
-class OurNames(Provider):
-    name, operations, settings_type = "our_names", (Do,), WebhookSettings
-    notification = StandardWebhook(job="job")
-    def headers(self): return {}
-
-class ItsNames(OurNames):
-    name, notification = "its_names", StandardWebhook(remote="data.id")
-
-class Unset(OurNames):
-    name = "unset"
-"""
-POINTS = "[settle.providers]\n" + "".join(f"{name} = telling:{name}\n" for name in ("OurNames", "ItsNames", "Unset"))
 
 
 @pytest.fixture(scope="module")
 def telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Flower with these providers installed."""
-    packages = tmp_path_factory.mktemp("packages")
-    (packages / "telling.py").write_text(MODULE)
-    (packages / "telling-1.0.dist-info").mkdir()
-    (packages / "telling-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: telling\nVersion: 1.0\n")
-    (packages / "telling-1.0.dist-info" / "entry_points.txt").write_text(POINTS)
     with ExitStack() as exits:
         server = exits.enter_context(EmbeddedRedis(tmp_path_factory.mktemp("redis")))
         settings = {
-            "PYTHONPATH": str(packages),
+            **installed(tmp_path_factory.mktemp("packages")),
             "SETTLE_OUR_NAMES__WEBHOOK_SECRET": SECRET,
             "SETTLE_OUR_NAMES__POLL_MINIMUM": "20",
             "SETTLE_ITS_NAMES__WEBHOOK_SECRET": OTHER_SECRET,

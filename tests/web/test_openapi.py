@@ -69,7 +69,7 @@ def test_events_are_as_described(site: Site, client: httpx.Client) -> None:
             if line.startswith("event: "):
                 name = line.removeprefix("event: ")
             elif line.startswith("data: "):
-                kind = {"job": "EventView", "overview": "ProvidersView"}[name]
+                kind = {"job": "JobEvent", "overview": "ProvidersView"}[name]
                 valid(json.loads(line.removeprefix("data: ")), {"$ref": f"#/components/schemas/{kind}"})
                 seen.add(name)
                 if "job" in seen:

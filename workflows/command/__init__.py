@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import NoReturn
 
 import click
+from click.shell_completion import add_completion_class
 
 from jobs.nearest import did_you_mean
+from workflows.command.bash import Bash
 from workflows.command.exits import MEANING, OF_STATE, Exit
 from workflows.command.page import LEDGER, SETTINGS, sections
 from workflows.command.trouble import explain
@@ -35,7 +37,7 @@ _COMMANDS = {
     "webhooks": ("webhooks", "Deliver events to webhooks and tasks; list and replay what was given up."),
     "restored": ("restored", "After Redis came back from a copy: see that nothing is sent twice."),
     "acl": ("acl", "Print the Redis user that Settle needs, and no more."),
-    "completion": ("completion", "Let the shell complete commands, options, workflows, states and ids."),
+    "completion": ("completion", "Let the shell complete commands, options, names, states and ids."),
     "doctor": ("doctor", "Look at the set-up and say what is wrong."),
     "dev": ("dev", "Run Redis, workers, Flower and the simulated APIs in this terminal."),
     "demo": ("demo", "Run fifteen jobs over four simulated APIs and check every outcome."),
@@ -118,6 +120,9 @@ def settle() -> None:
 
     `settle COMMAND --help` tells all of a command, and `settle completion` lets the shell complete them.
     """
+
+
+add_completion_class(Bash)
 
 
 def main() -> NoReturn:

@@ -12,7 +12,7 @@ from jobs.measure import measure_local
 from jobs.record import check_job_id
 from workflows.command import progress, show
 from workflows.command.exits import OF_ENDS, Exit
-from workflows.command.kinds import Seconds
+from workflows.command.kinds import Seconds, Tag
 from workflows.command.page import LEDGER, Page
 from workflows.command.submit import send
 from workflows.listing import tags_of
@@ -36,7 +36,9 @@ _WORKFLOW = "myipr.certify"
     "--name", metavar="TEXT", help="Name of the certificate; made up from the hash and the job's id if not given."
 )
 @click.option("--id", "job_id", metavar="ID", help="Id of the job, and its idempotency key; a new one if not given.")
-@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Your own label; may be given again.")
+@click.option(
+    "--tag", "tags", multiple=True, metavar="NAME=VALUE", type=Tag(), help="Your own label; may be given again."
+)
 @click.option("--deadline", type=Seconds(), help="The job is given up as expired then: seconds, or as in 2h, 7d.")
 @click.option("--wait", is_flag=True, help="Wait for the end, and exit by it.")
 @show.as_json

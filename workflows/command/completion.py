@@ -25,10 +25,11 @@ ASKED_BY = "_SETTLE_COMPLETE"
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what makes SHELL (bash, zsh or fish) complete commands, options, workflows, providers, states and job ids.
+    """Print what makes SHELL (bash, zsh or fish) complete commands, options, names, states and job ids.
 
-    Ids are those of the latest 50 jobs. They cost one round trip to Redis; where it does not answer within half a
-    second, none are offered.
+    Ids and tags are those of the latest 50 jobs; targets are those of the settings, and those for which something may
+    wait. That costs one round trip to Redis (tags: two); where it does not answer within half a second, what is in it
+    is not offered.
     """
     from workflows.command import settle
 

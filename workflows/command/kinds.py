@@ -1,18 +1,24 @@
 """Kinds of options and arguments: how they are read, and how the shell completes them.
 
-Completing costs at most one round trip to Redis, and where that fails nothing is offered: nobody wants an error there.
+Completing costs one round trip to Redis (tags: two), and where that fails nothing is said: nobody wants an error there.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.shell_completion import CompletionItem
 
 from jobs.states import JobState
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from config.settings import CoreSettings
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0, "": 1.0}
 
@@ -106,15 +112,79 @@ class JobId(click.ParamType):
         return _items(_quietly(_latest), incomplete)
 
 
-def _latest() -> list[str]:
+class Tag(click.ParamType):
+    """NAME=VALUE, a label of the caller's; looked at by `workflows.listing`."""
+
+    name = "tag"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Those of the latest jobs, by name."""
+        return _items(_quietly(_latest_tags), incomplete)
+
+
+class Target(click.ParamType):
+    """Who is told of events; looked at by `workflows.command.webhooks`.
+
+    Args:
+        only: of which of them: a `webhook` of the settings, or what is `left over` of one that is no longer there.
+    """
+
+    name = "target"
+
+    def __init__(self, only: Literal["webhook", "left over", "any"] = "any") -> None:
+        self._only = only
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Those of the settings, and those for which something may wait in Redis."""
+        configured = set(_quietly(_configured_targets if self._only != "webhook" else _webhooks))
+        waiting = set(_quietly(_known_targets)) if self._only != "webhook" else set()
+        return _items(sorted(waiting - configured if self._only == "left over" else waiting | configured), incomplete)
+
+
+@contextmanager
+def _redis() -> Iterator[tuple[CoreSettings, Redis]]:
+    """A client that does not wait for long, and asks once."""
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
     from config import servers
     from config.settings import settings
-    from jobs.redis_ledger import RedisLedger
 
     own = settings()
     once = {"socket_timeout": _PATIENCE, "socket_connect_timeout": _PATIENCE, "retry": Retry(NoBackoff(), 0)}
     with servers.client(own, own.redis(), decode_responses=True, **once) as client:
+        yield own, client
+
+
+def _latest() -> list[str]:
+    from jobs.redis_ledger import RedisLedger
+
+    with _redis() as (own, client):
         return RedisLedger(client).newest(list(own.providers()), _OFFERED)
+
+
+def _latest_tags() -> list[str]:
+    """A second round trip reads the tags, and nothing else of these jobs."""
+    from jobs.redis_ledger import RedisLedger
+
+    with _redis() as (own, client):
+        return RedisLedger(client).newest_tags(list(own.providers()), _OFFERED)
+
+
+def _known_targets() -> list[str]:
+    from jobs.outbox import names
+
+    with _redis() as (_, client):
+        return names(client)
+
+
+def _configured_targets() -> list[str]:
+    from config.settings import settings
+
+    return [*settings().webhooks, *settings().downstream]
+
+
+def _webhooks() -> list[str]:
+    from config.settings import settings
+
+    return list(settings().webhooks)

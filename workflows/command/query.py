@@ -10,7 +10,7 @@ from jobs.errors import JobNotFound
 from jobs.search import Place
 from workflows.command import show
 from workflows.command.exits import Exit
-from workflows.command.kinds import JobId, Provider, State
+from workflows.command.kinds import JobId, Provider, State, Tag
 from workflows.command.page import LEDGER, Page
 from workflows.listing import MOST, query
 
@@ -63,7 +63,14 @@ def _place(run: Runtime, job_id: str) -> str:
     type=State(),
     help="In this state, or unfinished, or finished; may be given again.",
 )
-@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="With this tag; may be given again: with all.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="NAME=VALUE",
+    type=Tag(),
+    help="With this tag; may be given again: with all.",
+)
 @click.option("--text", default="", metavar="PART", help="With this in the id.")
 @click.option("--since", default="", metavar="AGE|TIME", help="Created then or later: 30m, 2h, 7d ago, or a time.")
 @click.option("--until", "--older-than", "until", default="", metavar="AGE|TIME", help="Created before: likewise.")

@@ -184,6 +184,29 @@ class Letter(Shape):
     reason: str
 
 
+class Replayed(Shape):
+    """What is delivered again to one target."""
+
+    target: str
+    replayed: int = Field(description="deliveries that were given up, and wait for their turn now")
+
+
+class Forgotten(Shape):
+    """A target that is no longer known, and what went with it."""
+
+    target: str
+    waiting: int = Field(description="deliveries that waited")
+    dead: int = Field(description="deliveries that were given up, and were kept")
+
+
+class Trial(Shape):
+    """What an endpoint answered to an event of type settle.test."""
+
+    target: str
+    result: Literal["sent", "later", "gone"] = Field(description="taken, or worth another try, or the endpoint is gone")
+    reason: str
+
+
 class Tick(Shape):
     """The job of a tick."""
 
@@ -218,6 +241,10 @@ PRINTED: dict[str, tuple[type[Shape], ...]] = {
     "restored": (Fate,),
     "webhooks list": (Target,),
     "webhooks dead": (Letter,),
+    "webhooks replay": (Replayed,),
+    "webhooks enable": (Target,),
+    "webhooks forget": (Forgotten,),
+    "webhooks test": (Trial,),
     "schedules": (Schedule,),
     "acl": (User,),
     "doctor": (Finding,),

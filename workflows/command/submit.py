@@ -14,10 +14,11 @@ from config.runtime import runtime
 from config.settings import callers_trace
 from jobs.errors import InvalidJob
 from workflows.command import show
-from workflows.command.bulk import bulk_options, run_bulk, wanted
+from workflows.command.bulk import run_bulk
+from workflows.command.bulk_options import bulk_options, wanted
 from workflows.command.exits import OF_ENDS, OF_STATE, Exit
 from workflows.command.follow import wait_with_bars
-from workflows.command.kinds import Seconds, Workflow
+from workflows.command.kinds import Seconds, Tag, Workflow
 from workflows.command.page import LEDGER, Page
 from workflows.listing import tags_of
 
@@ -52,7 +53,9 @@ def _body(source: IO[str]) -> dict[str, Any]:
     help="JSON file, or - ; or .jsonl or .csv.",
 )
 @click.option("--id", "job_id", metavar="ID", help="Id of the job, and its idempotency key; a new one if not given.")
-@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Your own label; may be given again.")
+@click.option(
+    "--tag", "tags", multiple=True, metavar="NAME=VALUE", type=Tag(), help="Your own label; may be given again."
+)
 @click.option("--deadline", type=Seconds(), help="The job is given up as expired then: seconds, or as in 2h, 7d.")
 @click.option("--wait", is_flag=True, help="Wait for the end, and exit by it.")
 @show.as_json

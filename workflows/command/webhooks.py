@@ -18,12 +18,14 @@ import uvloop
 from config.logs import configure
 from config.runtime import Runtime, runtime
 from config.settings import settings
-from config.targets import DownstreamSettings, Target, WebhookSettings
+from config.targets import DownstreamSettings, WebhookSettings
+from config.targets import Target as Told
 from jobs.errors import InvalidJob, JobNotFound
 from jobs.outbox import Outbox, names
 from workflows import deliveries
 from workflows.command import shapes, show
 from workflows.command.exits import Exit
+from workflows.command.kinds import JobId, Target
 from workflows.command.page import LEDGER, Book, Page
 from workflows.deliveries import Answer, Result
 
@@ -87,23 +89,27 @@ def list_targets(as_json: bool) -> None:
 
     A target that is no longer configured is listed for as long as something waits for it.
     """
-    run, known = runtime(), deliveries.targets(runtime())
-    for name in sorted({*known, *names(run.redis)}):
-        told = known.get(name)
-        standing = deliveries.outbox(run, name).standing()
-        now = run.clock.now()
-        state = "disabled" if standing.disabled_at else "paused" if standing.paused_until > now else "open"
-        if told is None:
-            state = "not configured"
+    for outbox in _outboxes(None):
+        told = _target(outbox)
         if as_json:
-            known_of = {"target": name, "where": _where(told), "state": state, **asdict(standing)}
-            click.echo(shapes.Target.model_validate(known_of).text())
+            click.echo(told.text())
         else:
-            parts = [name, _where(told), state, f"{standing.waiting} waiting", f"{standing.dead} given up"]
-            click.echo("\t".join([*parts, f"{standing.delivered} delivered"]))
+            parts = [told.target, told.where, told.state, f"{told.waiting} waiting", f"{told.dead} given up"]
+            click.echo("\t".join([*parts, f"{told.delivered} delivered"]))
 
 
-def _where(target: Target | None) -> str:
+def _target(outbox: Outbox) -> shapes.Target:
+    """A target as it stands."""
+    run, standing = runtime(), outbox.standing()
+    known = deliveries.targets(run).get(outbox.name)
+    state = "disabled" if standing.disabled_at else "paused" if standing.paused_until > run.clock.now() else "open"
+    if known is None:
+        state = "not configured"
+    told = {"target": outbox.name, "where": _where(known), "state": state, **asdict(standing)}
+    return shapes.Target.model_validate(told)
+
+
+def _where(target: Told | None) -> str:
     """Where it goes, without the path, which may hold a secret."""
     if isinstance(target, WebhookSettings):
         return f"{target.url.scheme}://{target.url.host}"
@@ -124,7 +130,7 @@ def _outboxes(only: str | None) -> list[Outbox]:
 
 
 @webhooks.command(**_command(("settle webhooks dead shop", "What one target did not take")))
-@click.argument("target", required=False, metavar="[TARGET]")
+@click.argument("target", required=False, metavar="[TARGET]", type=Target())
 @show.as_json
 def dead(target: str | None, as_json: bool) -> None:
     """List the deliveries that were given up, oldest first.
@@ -149,10 +155,11 @@ def dead(target: str | None, as_json: bool) -> None:
         exits=[(Exit.NOT_FOUND, "nothing of this job was given up")],
     )
 )
-@click.argument("job_ids", nargs=-1, metavar="[ID…]")
+@click.argument("job_ids", nargs=-1, metavar="[ID…]", type=JobId())
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@click.option("--target", metavar="NAME", help="To this target only.")
-def replay(job_ids: tuple[str, ...], everything: bool, target: str | None) -> None:
+@click.option("--target", metavar="NAME", type=Target(), help="To this target only.")
+@show.as_json
+def replay(job_ids: tuple[str, ...], everything: bool, target: str | None, as_json: bool) -> None:
     """Deliver again what was given up: of these jobs, or all.
 
     It goes behind what waits of the same job.
@@ -164,24 +171,34 @@ def replay(job_ids: tuple[str, ...], everything: bool, target: str | None) -> No
         raise JobNotFound(f"no delivery of {min(missing)!r} was given up: see settle webhooks dead")
     found = 0
     for outbox, letters in outboxes:
-        found += outbox.replay([letter for letter in letters if everything or letter.event.job_id in job_ids])
-    click.echo(f"{found} deliveries wait for their turn")
+        again = outbox.replay([letter for letter in letters if everything or letter.event.job_id in job_ids])
+        found += again
+        if as_json:
+            click.echo(shapes.Replayed(target=outbox.name, replayed=again).text())
+    if not as_json:
+        click.echo(f"{found} deliveries wait for their turn")
 
 
 @webhooks.command(**_command(("settle webhooks enable shop", "It is there again")))
-@click.argument("target")
-def enable(target: str) -> None:
+@click.argument("target", type=Target())
+@show.as_json
+def enable(target: str, as_json: bool) -> None:
     """Deliver again to a target that said it is gone, or that wants to be left alone.
 
     An endpoint says it is gone with 410; with 429 or 503 and Retry-After it wants to be left alone.
     """
     (outbox,) = _outboxes(target)
-    click.echo(f"{target} is enabled" if outbox.enable() else f"{target} was neither disabled nor paused")
+    changed = outbox.enable()
+    if as_json:
+        click.echo(_target(outbox).text())
+    else:
+        click.echo(f"{target} is enabled" if changed else f"{target} was neither disabled nor paused")
 
 
 @webhooks.command(**_command(("settle webhooks forget shop", "It is no longer configured")))
-@click.argument("target")
-def forget(target: str) -> None:
+@click.argument("target", type=Target("left over"))
+@show.as_json
+def forget(target: str, as_json: bool) -> None:
     """Forget a target that is no longer configured, with all that waits for it.
 
     One that is configured is refused.
@@ -189,15 +206,18 @@ def forget(target: str) -> None:
     (outbox,) = _outboxes(target)
     if target in deliveries.targets(runtime()):
         raise InvalidJob(f"target: {target!r} is configured; take it out of the settings of the process first")
+    lost = outbox.standing()
     outbox.forget()
-    click.echo(f"{target} is forgotten")
+    told = shapes.Forgotten(target=target, waiting=lost.waiting, dead=lost.dead)
+    click.echo(told.text() if as_json else f"{target} is forgotten")
 
 
 @webhooks.command(
     **_command(("settle webhooks test shop", "Whether it takes it"), exits=[(Exit.FAILED, "it was not taken")])
 )
-@click.argument("target")
-def test(target: str) -> None:
+@click.argument("target", type=Target("webhook"))
+@show.as_json
+def test(target: str, as_json: bool) -> None:
     """Post a signed event of type settle.test to a webhook, once.
 
     It names no job. What the endpoint answered is printed.
@@ -220,7 +240,8 @@ def test(target: str) -> None:
             await carrier.close()
 
     answer = asyncio.run(post())
-    click.echo(f"{target}: {answer.reason}")
+    told = shapes.Trial(target=target, result=answer.result.value, reason=answer.reason)
+    click.echo(told.text() if as_json else f"{target}: {answer.reason}")
     sys.exit(Exit.DONE if answer.result is Result.SENT else Exit.FAILED)
 
 

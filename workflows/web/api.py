@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from tornado.web import HTTPError
 
 from jobs.errors import InvalidJob
+from jobs.events import JobEvent
 from jobs.ledger import Acceptance
 from jobs.record import Job
 from providers.trigger import problems
@@ -136,7 +137,7 @@ class JobEvents(ApiHandler):
         def read() -> models.EventsView:
             provider = self.run.ledger.provider_of(job_id)
             events = self.run.ledger.events(provider, job_id)
-            return models.EventsView(events=[models.EventView.of(provider, event) for event in events])
+            return models.EventsView(events=[JobEvent.of_event(provider, event) for event in events])
 
         self.answer(await self.work(read))
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from jobs import codec
-from jobs.errors import InvalidJob
+from jobs.errors import InvalidJob, SettleError
+from jobs.events import JobEvent
 from jobs.search import Overview
-from workflows.web.models import EventView, ProvidersView, ProviderView
+from workflows.web.models import ProvidersView, ProviderView
 
 logger = logging.getLogger(__name__)
 
@@ -184,11 +184,11 @@ class Feed:
     def _told(self, provider: str, fields: Mapping[str, str], positions: Positions) -> Told | None:
         """An entry of a stream as a message; none if nobody here can read it, as one of a newer version."""
         try:
-            event = EventView.of(provider, codec.to_event(fields))
-        except (ValueError, KeyError) as error:
+            event = JobEvent.of_entry(provider, fields)
+        except SettleError as error:
             logger.warning("event_not_understood", extra={"fields": {"error": type(error).__name__}})
             return None
-        return Told(message("job", event.model_dump(mode="json"), positions), provider, event.job_id)
+        return Told(message("job", event.model_dump(mode="json", exclude_none=True), positions), provider, event.job_id)
 
     def _tell(self, told: Told | None) -> None:
         if told is not None:

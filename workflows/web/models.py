@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from config.runtime import Runtime
-from jobs.ledger import Event
+from jobs.events import JobEvent
 from jobs.record import Job
 from jobs.search import Gate, Overview
 from jobs.states import JobState, Wish
@@ -198,28 +198,10 @@ class JobsView(Given):
     next: str | None = Field(None, description="give it as `after` for the next page; none on the last")
 
 
-class EventView(Given):
-    """One line of a job's history."""
-
-    provider: str
-    job_id: str
-    seq: int
-    source: JobState | None = Field(None, description="none for the first event of a job")
-    target: JobState
-    at: float
-    data: dict[str, Any] = Field(description="workflow, word, progress, message, error; the outcome at the end")
-
-    @classmethod
-    def of(cls, provider: str, event: Event) -> Self:
-        """An event as the ledger has it."""
-        fields = {"seq": event.seq, "source": event.source, "target": event.target, "at": event.at}
-        return cls.model_validate({"provider": provider, "job_id": event.job_id, **fields, "data": dict(event.data)})
-
-
 class EventsView(Given):
     """The events of a job that are still kept, oldest first."""
 
-    events: list[EventView]
+    events: list[JobEvent]
 
 
 class ProviderView(Given):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from jobs.events import JobEvent
 from workflows.web import models
 from workflows.web.api import HEADER, ApiHandler
 
@@ -19,7 +20,7 @@ PATH = "/api/openapi.json"
 
 _REFERENCE = "#/components/schemas/{model}"
 _STREAM = (
-    "Server-sent events: `job` is one event of a job (as in `EventView`), `overview` is where all jobs stand "
+    "Server-sent events: `job` is one event of a job (`JobEvent`), `overview` is where all jobs stand "
     "(`ProvidersView`), `reset` says that older events are not kept any more. A lost connection goes on where it was "
     "if `Last-Event-ID` holds the last id."
 )
@@ -43,7 +44,7 @@ def describe(routes: tuple[Route, ...], prefix: str = "") -> dict[str, Any]:
         routes: its addresses.
         prefix: of Flower, without slashes around it.
     """
-    kinds: dict[str, Any] = {"Refused": models.Refused, "EventView": models.EventView}
+    kinds: dict[str, Any] = {"Refused": models.Refused, "JobEvent": JobEvent}
     operations = [operation for route in routes for operation in route.operations.values()]
     for operation in operations:
         both = {f"{operation.name} gives": operation.gives, f"{operation.name} takes": operation.takes}

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from jobs.pacing import Turns
-from jobs.record import Announcement, Job, Move
+from jobs.record import Announcement, Job, Move, Unreadable
 from jobs.search import Overview, Page, Query
 from jobs.states import TERMINAL, JobState
 
@@ -93,12 +93,12 @@ class Glance:
     """Where a job is, and what followed it.
 
     Args:
-        state: of the job.
+        state: of the job; none if only a newer version knows it.
         next: the job that it started when it had succeeded.
         broken: whether it is finished, and links after it were not started.
     """
 
-    state: JobState
+    state: JobState | None
     next: str | None = None
     broken: bool = False
 
@@ -136,10 +136,11 @@ class Ledger(Protocol):
 
         Raises:
             JobNotFound: no job has this id.
+            RecordTooNew: a newer version wrote its record.
         """
         ...
 
-    def read(self, job_ids: Sequence[str]) -> list[Job | None]:
+    def read(self, job_ids: Sequence[str]) -> list[Job | Unreadable | None]:
         """Read jobs of any providers with two round trips, in this order; none for an id that is not recorded."""
         ...
 
@@ -255,7 +256,11 @@ class Ledger(Protocol):
         ...
 
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
-        """The latest jobs of a provider, newest first."""
+        """The latest jobs of a provider, newest first.
+
+        Raises:
+            RecordTooNew: a newer version wrote the record of one; `find` leaves nobody out because of another.
+        """
         ...
 
     def find(self, query: Query) -> Page:

@@ -14,7 +14,7 @@ from jobs.errors import JobNotFound
 from jobs.learning import MEMORY
 from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event, Glance
 from jobs.pacing import Tokens, Turns
-from jobs.record import Announcement, Job, Move
+from jobs.record import Announcement, Job, Move, Unreadable
 from jobs.search import Overview, Page, Place, Query, gate_of
 from jobs.states import IN_HAND, JobState
 
@@ -166,9 +166,9 @@ class MemoryLedger:
             del shelf.jobs[job_id], shelf.done[job_id], shelf.lease[job_id], shelf.floor[job_id], self._owners[job_id]
             shelf.hastened.pop(job_id, None)
 
-    def read(self, job_ids: Sequence[str]) -> list[Job | None]:
+    def read(self, job_ids: Sequence[str]) -> list[Job | Unreadable | None]:
         """Read jobs of any providers, in this order; none for an id that is not recorded."""
-        found: list[Job | None] = []
+        found: list[Job | Unreadable | None] = []
         for job_id in job_ids:
             try:
                 found.append(self.get(job_id))

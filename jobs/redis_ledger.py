@@ -19,11 +19,11 @@ from redis import Redis
 
 from jobs import codec, pacing
 from jobs.clock import Clock, ServerClock
-from jobs.errors import JobNotFound, SettleError
+from jobs.errors import JobNotFound, RecordTooNew
 from jobs.learning import MEMORY
 from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event, Glance
 from jobs.pacing import Turn, Turns
-from jobs.record import Announcement, Job, Move
+from jobs.record import Announcement, Job, Move, Unreadable
 from jobs.redis_search import RedisSearch, tags_of
 from jobs.search import Overview, Page, Query
 from jobs.states import IN_HAND, TERMINAL, JobState
@@ -210,14 +210,16 @@ class RedisLedger:
 
         Raises:
             JobNotFound: no job has this id.
+            RecordTooNew: a newer version wrote its record.
         """
         provider = self.provider_of(job_id)
-        found = list(self._records([(provider, job_id)]))
-        if not found:
-            raise JobNotFound(f"no job {job_id!r} in the ledger: past its retention")
-        return found[0]
+        for found in self._records([(provider, job_id)]):
+            if isinstance(found, Unreadable):
+                raise found.error()
+            return found
+        raise JobNotFound(f"no job {job_id!r} in the ledger: past its retention")
 
-    def read(self, job_ids: Sequence[str]) -> list[Job | None]:
+    def read(self, job_ids: Sequence[str]) -> list[Job | Unreadable | None]:
         """Read jobs of any providers with two round trips, in this order; none for an id that is not recorded."""
         pipe = self._redis.pipeline(transaction=False)
         for job_id in job_ids:
@@ -230,7 +232,7 @@ class RedisLedger:
         """The ids of the latest jobs of all these providers together, newest first, with one round trip."""
         return self._search.newest(providers, limit)
 
-    def _records(self, wanted: Sequence[tuple[str, str]]) -> Iterator[Job]:
+    def _records(self, wanted: Sequence[tuple[str, str]]) -> Iterator[Job | Unreadable]:
         """The jobs with these providers and ids, in this order; without those that are gone."""
         pipe = self._redis.pipeline(transaction=False)
         for provider, job_id in wanted:
@@ -239,7 +241,7 @@ class RedisLedger:
         answers = pipe.execute()
         for (_, job_id), fields, due in zip(wanted, answers[::2], answers[1::2], strict=True):
             if fields:
-                yield codec.from_fields(job_id, fields, due / 1000 if due is not None else None)
+                yield codec.read(job_id, fields, due / 1000 if due is not None else None)
 
     def glance(self, job_ids: Sequence[str]) -> list[Glance | None]:
         """Where jobs of any providers are, in this order; none for an id that is not recorded."""
@@ -276,12 +278,14 @@ class RedisLedger:
                 client=pipe,
             )
         for name, provider, (wait, *flat) in zip(names, limits, pipe.execute(), strict=True):
+            # One in a state of a newer version is left to its lease: that version's workers take it then.
             taken = [
-                Claim(str(flat[i]), int(flat[i + 1]), JobState(flat[i + 2]), int(flat[i + 3]) / 1000)
+                Claim(str(flat[i]), int(flat[i + 1]), state, int(flat[i + 3]) / 1000)
                 for i in range(0, len(flat), 4)
+                if (state := codec.to_state(flat[i + 2])) is not None
             ]
             bundles[provider] = Bundle(
-                f"{name}|{len(taken)}", tuple(taken), int(wait) / 1000 if int(wait) >= 0 else None
+                f"{name}|{len(flat) // 4}", tuple(taken), int(wait) / 1000 if int(wait) >= 0 else None
             )
         return bundles
 
@@ -306,7 +310,7 @@ class RedisLedger:
         for job_id, pairs in answer:
             try:
                 begun.append(codec.from_fields(job_id, dict(zip(pairs[::2], pairs[1::2], strict=True)), due))
-            except SettleError as error:  # written by a newer version: its workers take it when our lease is over
+            except RecordTooNew as error:  # written by a newer version: its workers take it when our lease is over
                 logger.warning("record_too_new", extra={"fields": {"job_id": job_id, "reason": str(error)}})
         return begun
 
@@ -484,7 +488,10 @@ class RedisLedger:
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
         """The latest jobs of a provider, newest first."""
         states = frozenset() if state is None else frozenset({state})
-        return list(self.find(Query((provider,), states=states, limit=limit)).jobs)
+        page = self.find(Query((provider,), states=states, limit=limit))
+        for unreadable in page.unreadable:  # who asks for all would take the others for all
+            raise unreadable.error()
+        return list(page.jobs)
 
     def find(self, query: Query) -> Page:
         """The jobs that are wanted, newest first, without reading the others."""
@@ -500,8 +507,7 @@ class RedisLedger:
 
     def counts(self, provider: str) -> dict[JobState, int]:
         """How many jobs are in each state; of finished ones, how many ever got there."""
-        held = self._redis.hgetall(self._key(provider, "counts"))
-        return {JobState(state): int(number) for state, number in held.items() if int(number)}
+        return codec.to_counts(self._redis.hgetall(self._key(provider, "counts")))[0]
 
     def events(self, provider: str, job_id: str | None = None) -> list[Event]:
         """The events still kept, oldest first."""

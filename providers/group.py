@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from jobs.ledger import Glance, Ledger
 from jobs.links import GROUP
-from jobs.record import Job
+from jobs.record import Job, Unreadable
 from jobs.states import JobState
 from providers.base import Located, Observation, Operation, Part, Provider, ProviderSettings, Request, Verdict
 from providers.trigger import MAX_MEMBERS, Member, shallow
@@ -97,6 +97,8 @@ class Group(Operation[GroupRequest]):
         good = sum(state == JobState.SUCCEEDED for state in states.values())
         total, bad = len(ids), len(ids) - running - good
         message = f"{total - running} of {total} ended" + (f", {bad} without success" if bad else "")
+        if unknown := sum(glance is not None and glance.state is None for _, glance in ends.values()):
+            message += f", {unknown} {Unreadable.remedy}"
         if running:
             return Observation(
                 Verdict.RUNNING, word="running", progress=100 * (total - running) // total, message=message
@@ -142,7 +144,7 @@ def _state(last: str, glance: Glance | None) -> str | None:
         return "forgotten"
     if glance.broken and glance.state is JobState.SUCCEEDED:
         return "stopped"
-    return glance.state.value if glance.finished else None
+    return glance.state if glance.finished else None
 
 
 def _entry(member: str, state: str, ends: Mapping[str, tuple[str, Glance | None]]) -> dict[str, str]:

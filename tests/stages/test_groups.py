@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jobs.errors import IllegalMove
+from jobs.ledger import Glance
 from jobs.record import Job
 from jobs.states import JobState
 from providers.base import Observation, Verdict
@@ -131,6 +132,21 @@ def test_a_group_waits_for_all_even_if_one_has_failed(stage: Stage) -> None:
     assert stage.job("g").message == "1 of 2 ended, 1 without success"
     stage.script.says("observe", DONE)
     assert finish(stage).state is JobState.FAILED
+
+
+def test_a_member_of_a_newer_version_is_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a state that this version does not know: nobody here can say that it has ended."""
+    start(stage, members(2))
+    stage.until(lambda job: job.state is JobState.POLLING, "g")
+    monkeypatch.setattr(stage.run.ledger, "glance", lambda ids: [Glance(None), Glance(JobState.SUCCEEDED)][: len(ids)])
+    for _ in range(60):
+        stage.clock.advance(1)
+        stage.tick()
+    job = stage.job("g")
+    assert (job.state, job.progress) == (JobState.POLLING, 50)
+    assert job.message == "1 of 2 ended, 1 written by a newer version: update this process"
+    monkeypatch.undo()
+    assert finish(stage).state is JobState.SUCCEEDED
 
 
 def test_a_member_ends_with_its_chain(stage: Stage) -> None:

@@ -22,7 +22,7 @@ from config.runtime import Runtime
 from config.settings import callers_trace
 from jobs.errors import InvalidJob
 from jobs.ledger import Acceptance
-from jobs.record import Job, check_job_id, digest_of
+from jobs.record import Job, Unreadable, check_job_id, digest_of
 from jobs.states import JobState
 from providers.trigger import Options, problems
 from tasks.announce import Announcer
@@ -242,9 +242,12 @@ class Sender:
                 time.sleep(_LOOK)
 
     @staticmethod
-    def _look(sheet: Sheet, number: int, job: Job | None) -> bool:
+    def _look(sheet: Sheet, number: int, job: Job | Unreadable | None) -> bool:
         if job is None:
             sheet.ended(number, "forgotten", "the job is past its retention", None)
+            return True
+        if isinstance(job, Unreadable):
+            sheet.ended(number, "unreadable", f"{job.message}; {job.remedy}", None)
             return True
         if job.finished:
             sheet.ended(number, job.state.value, job.failure.message if job.failure else None, job.result)
@@ -353,6 +356,6 @@ def _conclude(sheet: Sheet, *, refused: bool, wait: bool, as_json: bool) -> Exit
     if jobs.get("conflict"):
         return Exit.CONFLICT
     codes = [OF_STATE.get(JobState(state), Exit.FAILED) for state in outcomes if state in list(JobState)]
-    if "unfinished" in outcomes or "forgotten" in outcomes:
+    if not {"unfinished", "forgotten", "unreadable"}.isdisjoint(outcomes):
         codes.append(Exit.NOT_FINISHED)
     return next((code for code in codes if code is not Exit.DONE), Exit.DONE)

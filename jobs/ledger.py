@@ -22,6 +22,9 @@ from jobs.record import Announcement, Job, Move, Unreadable
 from jobs.search import Overview, Page, Query
 from jobs.states import TERMINAL, JobState
 
+#: A note of a job is kept for so much longer than the job: whoever has just read the job still finds it. Seconds.
+NOTE_OUTLIVES = 3600.0
+
 
 class Acceptance(StrEnum):
     """What became of a trigger."""
@@ -292,8 +295,15 @@ class Ledger(Protocol):
         """A note that the workers of one provider share (a session, say)."""
         ...
 
-    def remember(self, provider: str, name: str, value: str) -> str:
-        """Leave a note unless there is one; returns the note in force."""
+    def remember(self, provider: str, name: str, value: str, *, of_job: str | None = None) -> str:
+        """Leave a note unless there is one; returns the note in force.
+
+        Args:
+            provider: whose workers share it.
+            name: of the note.
+            value: its text.
+            of_job: a finished job that it concerns: it is kept for longer than that job, and forgotten after it.
+        """
         ...
 
     def forget(self, provider: str, name: str, value: str) -> None:

@@ -12,7 +12,7 @@ from jobs import codec
 from jobs.clock import Clock, SystemClock
 from jobs.errors import JobNotFound
 from jobs.learning import MEMORY
-from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event, Glance
+from jobs.ledger import NOTE_OUTLIVES, Acceptance, Bundle, Claim, ClaimLimits, Event, Glance
 from jobs.pacing import Tokens, Turns
 from jobs.record import Announcement, Job, Move, Unreadable
 from jobs.search import Overview, Page, Place, Query, gate_of
@@ -35,6 +35,7 @@ class _Shelf:
         self.events: list[Event] = []
         self.counts: Counter[JobState] = Counter()
         self.notes: dict[str, str] = {}
+        self.until: dict[str, int] = {}  # of notes that concern a job
         self.books: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self.tokens: tuple[float, int] | None = None
         self.paused_until = 0
@@ -466,9 +467,16 @@ class MemoryLedger:
         """A note that the workers of one provider share (a session, say)."""
         return self._shelves[provider].notes.get(name)
 
-    def remember(self, provider: str, name: str, value: str) -> str:
+    def remember(self, provider: str, name: str, value: str, *, of_job: str | None = None) -> str:
         """Leave a note unless there is one; returns the note in force."""
-        return self._shelves[provider].notes.setdefault(name, value)
+        shelf, now = self._shelves[provider], self._now()
+        if of_job is not None:
+            for old in [old for old, until in shelf.until.items() if until <= now]:
+                shelf.notes.pop(old, None)
+                del shelf.until[old]
+            until = max(shelf.done.get(of_job, now), now) + codec.millis(NOTE_OUTLIVES)
+            shelf.until[name] = max(until, shelf.until.get(name, 0))
+        return shelf.notes.setdefault(name, value)
 
     def forget(self, provider: str, name: str, value: str) -> None:
         """Remove a note if it still has this value."""

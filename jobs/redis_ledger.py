@@ -21,7 +21,7 @@ from jobs import codec, pacing
 from jobs.clock import Clock, ServerClock
 from jobs.errors import JobNotFound, RecordTooNew
 from jobs.learning import MEMORY
-from jobs.ledger import Acceptance, Bundle, Claim, ClaimLimits, Event, Glance
+from jobs.ledger import NOTE_OUTLIVES, Acceptance, Bundle, Claim, ClaimLimits, Event, Glance
 from jobs.pacing import Turn, Turns
 from jobs.record import Announcement, Job, Move, Unreadable
 from jobs.redis_search import RedisSearch, tags_of
@@ -96,6 +96,7 @@ class RedisLedger:
                 "hasten",
                 "learn",
                 "forget",
+                "remember",
                 "index",
             )
         }
@@ -534,8 +535,14 @@ class RedisLedger:
         """A note that the workers of one provider share (a session, say)."""
         return cast("str | None", self._redis.hget(self._key(provider, "notes"), name))
 
-    def remember(self, provider: str, name: str, value: str) -> str:
+    def remember(self, provider: str, name: str, value: str, *, of_job: str | None = None) -> str:
         """Leave a note unless there is one; returns the note in force."""
+        if of_job is not None:
+            held = self._script["remember"](
+                keys=[self._key(provider, part) for part in ("notes", "done", "notes:until")],
+                args=[name, value, of_job, self._now(), codec.millis(NOTE_OUTLIVES)],
+            )
+            return cast("str", held)
         pipe = self._redis.pipeline(transaction=True)
         pipe.hsetnx(self._key(provider, "notes"), name, value)
         pipe.hget(self._key(provider, "notes"), name)

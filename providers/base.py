@@ -156,8 +156,15 @@ class Notes(TurnBook, Protocol):
         """The note in force, if any."""
         ...
 
-    def remember(self, provider: str, name: str, value: str) -> str:
-        """Leave a note unless there is one; returns the note in force."""
+    def remember(self, provider: str, name: str, value: str, *, of_job: str | None = None) -> str:
+        """Leave a note unless there is one; returns the note in force.
+
+        Args:
+            provider: whose workers share it.
+            name: of the note.
+            value: its text.
+            of_job: a finished job that it concerns: it is kept for longer than that job, and forgotten after it.
+        """
         ...
 
     def forget(self, provider: str, name: str, value: str) -> None:

@@ -164,9 +164,12 @@ class Continue(Line[ContinueRequest]):
         return former
 
     def _reserve(self, request: ContinueRequest, job_id: str) -> None:
-        """One job continues another: the same snapshot restored twice would give the same tokens twice (6.7)."""
+        """One job continues another: the same snapshot restored twice would give the same tokens twice (6.7).
+
+        The note outlives the record of the former job, without which nobody can ask for its snapshot any more.
+        """
         notes, name, note = self.provider.notes, self.provider.name, f"continued:{request.former}"
-        held = notes.remember(name, note, job_id)
+        held = notes.remember(name, note, job_id, of_job=request.former)
         if held == job_id or request.again:
             return
         try:
@@ -175,7 +178,7 @@ class Continue(Line[ContinueRequest]):
             other = None
         if other is not None and _never_arrived(other):
             notes.forget(name, note, held)
-            held = notes.remember(name, note, job_id)
+            held = notes.remember(name, note, job_id, of_job=request.former)
         if held != job_id:
             raise InvalidJob(
                 f"former: {held} continues this job already: continue that one. With `again` it is done all the same, "

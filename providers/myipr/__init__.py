@@ -14,6 +14,7 @@ from pydantic import Field
 
 from jobs.artifacts import Artifact
 from jobs.record import Job
+from providers.answer import Answer
 from providers.base import (
     Located,
     Observation,
@@ -26,7 +27,7 @@ from providers.base import (
     id_text,
 )
 from providers.errors import BadAnswer, PermanentError, Refused, scrub
-from providers.http import Answer, segment
+from providers.http import segment
 from providers.myipr.answers import one, results
 from providers.myipr.categories import Categories
 from providers.myipr.certificate import certificate

@@ -17,13 +17,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from jobs.notes import NoteBook
 from jobs.pacing import Turns
 from jobs.record import Announcement, Job, Move, Unreadable
 from jobs.search import Overview, Page, Query
 from jobs.states import TERMINAL, JobState
-
-#: A note of a job is kept for so much longer than the job: whoever has just read the job still finds it. Seconds.
-NOTE_OUTLIVES = 3600.0
 
 
 class Acceptance(StrEnum):
@@ -111,7 +109,7 @@ class Glance:
         return self.state in TERMINAL
 
 
-class Ledger(Protocol):
+class Ledger(NoteBook, Protocol):
     """Holds the jobs of all providers. Every time is in seconds; "now" is the ledger's injected clock."""
 
     def now(self) -> float:
@@ -289,35 +287,4 @@ class Ledger(Protocol):
 
     def events(self, provider: str, job_id: str | None = None) -> list[Event]:
         """The events still kept, oldest first; of one job, without those of a forgotten one that had its id."""
-        ...
-
-    def recall(self, provider: str, name: str) -> str | None:
-        """A note that the workers of one provider share (a session, say)."""
-        ...
-
-    def remember(self, provider: str, name: str, value: str, *, of_job: str | None = None) -> str:
-        """Leave a note unless there is one; returns the note in force.
-
-        Args:
-            provider: whose workers share it.
-            name: of the note.
-            value: its text.
-            of_job: a finished job that it concerns: it is kept for longer than that job, and forgotten after it.
-        """
-        ...
-
-    def forget(self, provider: str, name: str, value: str) -> None:
-        """Remove a note if it still has this value."""
-        ...
-
-    def enter(self, provider: str, book: str, member: str, at: float, keep: float) -> None:
-        """Write a member into a book under a time; what is older than `keep` seconds before that is forgotten."""
-        ...
-
-    def leave(self, provider: str, book: str, member: str) -> None:
-        """Strike a member from a book."""
-        ...
-
-    def entered(self, provider: str, book: str, since: float, until: float) -> dict[str, float]:
-        """The members of a book in that time, both ends included, oldest first, with their times."""
         ...

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from jobs import codec
 from jobs.learning import MEMORY
-from jobs.ledger import NOTE_OUTLIVES
 from jobs.memory_store import MemoryStore
+from jobs.notes import NOTE_OUTLIVES
 from jobs.pacing import Turns
 
 

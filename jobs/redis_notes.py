@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from jobs import codec
 from jobs.learning import MEMORY
-from jobs.ledger import NOTE_OUTLIVES
+from jobs.notes import NOTE_OUTLIVES
 from jobs.redis_store import RedisStore
 
 

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from jobs.artifacts import Artifact
+from jobs.notes import NoteBook
 from jobs.policy import PollPolicy
 from jobs.record import Job
 from providers.errors import scrub
@@ -141,7 +142,7 @@ def _no_files(uri: str) -> Iterator[bytes]:
     raise FileNotFoundError(2, "no storage here")
 
 
-class Notes(TurnBook, Protocol):
+class Notes(NoteBook, TurnBook, Protocol):
     """What a provider's workers share through the ledger: notes (a session, say), clock, jobs, turns to send."""
 
     def get(self, job_id: str) -> Job:
@@ -150,37 +151,6 @@ class Notes(TurnBook, Protocol):
         Raises:
             JobNotFound: no job has this id.
         """
-        ...
-
-    def recall(self, provider: str, name: str) -> str | None:
-        """The note in force, if any."""
-        ...
-
-    def remember(self, provider: str, name: str, value: str, *, of_job: str | None = None) -> str:
-        """Leave a note unless there is one; returns the note in force.
-
-        Args:
-            provider: whose workers share it.
-            name: of the note.
-            value: its text.
-            of_job: a finished job that it concerns: it is kept for longer than that job, and forgotten after it.
-        """
-        ...
-
-    def forget(self, provider: str, name: str, value: str) -> None:
-        """Remove a note if it still has this value."""
-        ...
-
-    def enter(self, provider: str, book: str, member: str, at: float, keep: float) -> None:
-        """Write a member into a book under a time; what is older than `keep` seconds before that is forgotten."""
-        ...
-
-    def leave(self, provider: str, book: str, member: str) -> None:
-        """Strike a member from a book."""
-        ...
-
-    def entered(self, provider: str, book: str, since: float, until: float) -> dict[str, float]:
-        """The members of a book in that time, both ends included, oldest first, with their times."""
         ...
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from jobs.artifacts import Artifact, DigestOf, DigestRule, Inspector, Verification
 from jobs.errors import DigestMismatch, InvalidJob
-from jobs.ledger import NOTE_OUTLIVES
+from jobs.notes import NOTE_OUTLIVES
 from jobs.record import Failure, Job
 from jobs.states import JobState
 from jobs.storage import Storage

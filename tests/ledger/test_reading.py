@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jobs.clock import ManualClock
-from jobs.ledger import NOTE_OUTLIVES, Glance, Ledger
+from jobs.ledger import Glance, Ledger
+from jobs.notes import NOTE_OUTLIVES
 from jobs.record import Job
 from jobs.states import JobState
 

@@ -30,7 +30,8 @@ from jobs.record import Job
 from jobs.redis_ledger import RedisLedger
 from jobs.storage import Storage
 from providers import discover
-from providers.base import Provider, ProviderSettings
+from providers.base import Provider
+from providers.settings import ProviderSettings
 
 T = TypeVar("T")
 

@@ -16,7 +16,8 @@ from jobs.ledger import Glance, Ledger
 from jobs.links import GROUP
 from jobs.record import Job, Unreadable
 from jobs.states import JobState
-from providers.base import Located, Observation, Operation, Part, Provider, ProviderSettings, Request, Verdict
+from providers.base import Located, Observation, Operation, Part, Provider, Request, Verdict
+from providers.settings import ProviderSettings
 from providers.trigger import MAX_MEMBERS, Member, shallow
 
 #: Members that are read in one go.

@@ -17,9 +17,10 @@ from pydantic import Field
 from jobs.errors import InvalidJob, JobNotFound
 from jobs.record import Job
 from jobs.states import JobState
-from providers.base import Notes, Probe, ProviderSettings, id_text
+from providers.base import Notes, Probe, id_text
 from providers.errors import BadAnswer, NotSent, ProviderError, Refused
 from providers.http import segment
+from providers.settings import ProviderSettings
 from providers.unique_tokens.alphabets import Alphabets
 from providers.unique_tokens.documents import MEDIA_TYPE, part, whole
 from providers.unique_tokens.lines import SNAPSHOT, Line

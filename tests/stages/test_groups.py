@@ -187,14 +187,15 @@ def test_a_member_of_a_newer_version_is_waited_for(stage: Stage, monkeypatch: py
     """In a state that this version does not know: nobody here can say that it has ended."""
     start(stage, members(2))
     stage.until(lambda job: job.state is JobState.POLLING, "g")
-    monkeypatch.setattr(stage.run.ledger, "glance", lambda ids: [Glance(None), Glance(JobState.SUCCEEDED)][: len(ids)])
-    for _ in range(60):
-        stage.clock.advance(1)
-        stage.tick()
+    with monkeypatch.context() as patched:
+        where = {"g.1": Glance(None), "g.2": Glance(JobState.SUCCEEDED)}
+        patched.setattr(stage.run.ledger, "glance", lambda ids: [where[each] for each in ids])
+        for _ in range(60):
+            stage.clock.advance(1)
+            stage.tick()
     job = stage.job("g")
     assert (job.state, job.progress) == (JobState.POLLING, 50)
     assert job.message == "1 of 2 ended, 1 written by a newer version: update this process"
-    monkeypatch.undo()
     assert finish(stage).state is JobState.SUCCEEDED
 
 

@@ -30,7 +30,8 @@ from jobs.record import Job
 from jobs.redis_ledger import RedisLedger
 from jobs.storage import Storage
 from providers import discover
-from providers.base import Provider, ProviderSettings
+from providers.base import Provider
+from providers.settings import ProviderSettings
 
 T = TypeVar("T")
 
@@ -92,6 +93,7 @@ class Runtime:
         self.loop = EventLoop()
         self._retries = retries
         self._providers: dict[str, Provider] = {}
+        self._making = threading.Lock()
         if ledger is not None:
             self.ledger = ledger
         if clock is not None:
@@ -154,11 +156,17 @@ class Runtime:
             ConfigurationError: it is not configured.
         """
         if name not in self._providers:
-            made = self._providers[name] = discover()[name](self.settings.provider(name), self.ledger)
-            made.files = self._stored
-            if hasattr(made, "http"):  # a provider without an API has none
-                made.http.watch = watch(name, self.settings, made.settings)
+            with self._making:  # else of two threads each makes one, and one of the two is never closed
+                if name not in self._providers:
+                    self._providers[name] = self._made(name)
         return self._providers[name]
+
+    def _made(self, name: str) -> Provider:
+        made = discover()[name](self.settings.provider(name), self.ledger)
+        made.files = self._stored
+        if hasattr(made, "http"):  # a provider without an API has none
+            made.http.watch = watch(name, self.settings, made.settings)
+        return made
 
     def _stored(self, uri: str) -> Iterator[bytes]:
         return self.storage.chunks(uri)
@@ -177,6 +185,7 @@ class Runtime:
 
 
 _current: Runtime | None = None
+_making = threading.Lock()
 
 #: How often this process tries again to reach a Redis that is away.
 _retries = 6
@@ -185,9 +194,12 @@ _retries = 6
 def runtime() -> Runtime:
     """The runtime of this process."""
     global _current
-    if _current is None:
-        _current = Runtime(settings(), retries=_retries)
-    return _current
+    if (found := _current) is not None:
+        return found
+    with _making:  # threads begin their first tasks side by side
+        if _current is None:
+            _current = Runtime(settings(), retries=_retries)
+        return _current
 
 
 def be_patient() -> None:
@@ -202,5 +214,11 @@ def use(replacement: Runtime | None) -> None:
     _current = replacement
 
 
-# A forked pool process inherits neither the loop's thread nor the right to the parent's connections.
-os.register_at_fork(after_in_child=lambda: use(None))
+def _in_child() -> None:
+    """A forked pool process inherits neither the loop's thread nor the right to the parent's connections."""
+    global _making
+    _making = threading.Lock()  # a thread that is not here may have held it
+    use(None)
+
+
+os.register_at_fork(after_in_child=_in_child)

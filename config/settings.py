@@ -30,7 +30,7 @@ from jobs.ledger import ClaimLimits
 from jobs.nearest import did_you_mean
 from jobs.trace import traceparent
 from providers import discover
-from providers.base import ProviderSettings
+from providers.settings import ProviderSettings
 
 PREFIX = "SETTLE_"
 

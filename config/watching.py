@@ -10,7 +10,7 @@ from typing import Self
 
 from config import metrics, traces
 from config.settings import CoreSettings
-from providers.base import ProviderSettings
+from providers.settings import ProviderSettings
 from providers.watch import Seen, Watch
 
 

@@ -13,13 +13,14 @@ from operator import attrgetter
 from typing import Any
 
 from jobs.artifacts import Artifact
-from jobs.errors import SettleError
 from jobs.ledger import Event, Glance
-from jobs.record import RECORD_VERSION, Failure, Job, Move
+from jobs.record import RECORD_VERSION, Failure, Job, Move, Unreadable
 from jobs.states import JobState, Wish
 
 #: The version of an event.
 EVENT_VERSION = 1
+
+_STATES = frozenset(JobState)
 
 
 #: One for all: `json.dumps` makes one per call when it is told anything.
@@ -108,13 +109,19 @@ def from_fields(job_id: str, fields: Mapping[str, str], due_at: float | None = N
     """The job that a hash holds.
 
     Raises:
-        SettleError: the record was written by a newer version.
+        RecordTooNew: the record was written by a newer version.
     """
+    found = read(job_id, fields, due_at)
+    if isinstance(found, Unreadable):
+        raise found.error()
+    return found
+
+
+def read(job_id: str, fields: Mapping[str, str], due_at: float | None = None) -> Job | Unreadable:
+    """The job that a hash holds, or what is known of one that a newer version wrote."""
     static = json.loads(fields["doc"])
     if static["v"] > RECORD_VERSION:
-        raise SettleError(
-            f"job {job_id}: its record has version {static['v']}, this worker reads up to {RECORD_VERSION}"
-        )
+        return Unreadable(job_id, static["provider"], fields["state"], static["v"], static["created"])
 
     def part(name: str) -> Any:
         return json.loads(fields[name]) if name in fields else None
@@ -161,7 +168,18 @@ def from_fields(job_id: str, fields: Mapping[str, str], due_at: float | None = N
 def to_glance(state: str, chain: str | None) -> Glance:
     """What two fields of a hash tell of a job."""
     links = json.loads(chain) if chain else {}
-    return Glance(JobState(state), links.get("next"), bool(links.get("broken")))
+    return Glance(to_state(state), links.get("next"), bool(links.get("broken")))
+
+
+def to_state(state: str) -> JobState | None:
+    """A state by its name; none for one that only a newer version knows."""
+    return JobState(state) if state in _STATES else None
+
+
+def to_counts(held: Mapping[str, str]) -> tuple[dict[JobState, int], int]:
+    """How many jobs are in each state, and how many in states that only a newer version knows."""
+    counts = {state: int(held[state]) for state in JobState if int(held.get(state, 0))}
+    return counts, sum(int(number) for state, number in held.items() if state not in _STATES)
 
 
 def event_data(job: Job) -> str:

@@ -5,6 +5,7 @@
     ├── InvalidJob             a request that can never work; names the field and the remedy
     ├── JobConflict            the id is taken by another request
     ├── JobNotFound            no record under this id
+    ├── RecordTooNew           its record was written by a newer version
     ├── IllegalMove            a move that is not in the table of moves
     ├── JobUnsuccessful        what `AsyncResult.get()` raises when a job ended without success
     │   ├── JobFailed          the provider refused or failed it, or its files are not what was promised
@@ -43,6 +44,10 @@ class JobConflict(SettleError):
 
 class JobNotFound(SettleError):
     """The ledger holds no job under this id (unknown, or past its retention)."""
+
+
+class RecordTooNew(SettleError):
+    """The record of a job was written by a newer version, which alone does it justice."""
 
 
 class IllegalMove(SettleError):

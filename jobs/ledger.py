@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from jobs.notes import NoteBook
 from jobs.pacing import Turns
-from jobs.record import Announcement, Job, Move
+from jobs.record import Announcement, Job, Move, Unreadable
 from jobs.search import Overview, Page, Query
 from jobs.states import TERMINAL, JobState
 
@@ -93,12 +94,12 @@ class Glance:
     """Where a job is, and what followed it.
 
     Args:
-        state: of the job.
+        state: of the job; none if only a newer version knows it.
         next: the job that it started when it had succeeded.
         broken: whether it is finished, and links after it were not started.
     """
 
-    state: JobState
+    state: JobState | None
     next: str | None = None
     broken: bool = False
 
@@ -108,7 +109,7 @@ class Glance:
         return self.state in TERMINAL
 
 
-class Ledger(Protocol):
+class Ledger(NoteBook, Protocol):
     """Holds the jobs of all providers. Every time is in seconds; "now" is the ledger's injected clock."""
 
     def now(self) -> float:
@@ -136,10 +137,11 @@ class Ledger(Protocol):
 
         Raises:
             JobNotFound: no job has this id.
+            RecordTooNew: a newer version wrote its record.
         """
         ...
 
-    def read(self, job_ids: Sequence[str]) -> list[Job | None]:
+    def read(self, job_ids: Sequence[str]) -> list[Job | Unreadable | None]:
         """Read jobs of any providers with two round trips, in this order; none for an id that is not recorded."""
         ...
 
@@ -255,7 +257,11 @@ class Ledger(Protocol):
         ...
 
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
-        """The latest jobs of a provider, newest first."""
+        """The latest jobs of a provider, newest first.
+
+        Raises:
+            RecordTooNew: a newer version wrote the record of one; `find` leaves nobody out because of another.
+        """
         ...
 
     def find(self, query: Query) -> Page:
@@ -281,28 +287,4 @@ class Ledger(Protocol):
 
     def events(self, provider: str, job_id: str | None = None) -> list[Event]:
         """The events still kept, oldest first; of one job, without those of a forgotten one that had its id."""
-        ...
-
-    def recall(self, provider: str, name: str) -> str | None:
-        """A note that the workers of one provider share (a session, say)."""
-        ...
-
-    def remember(self, provider: str, name: str, value: str) -> str:
-        """Leave a note unless there is one; returns the note in force."""
-        ...
-
-    def forget(self, provider: str, name: str, value: str) -> None:
-        """Remove a note if it still has this value."""
-        ...
-
-    def enter(self, provider: str, book: str, member: str, at: float, keep: float) -> None:
-        """Write a member into a book under a time; what is older than `keep` seconds before that is forgotten."""
-        ...
-
-    def leave(self, provider: str, book: str, member: str) -> None:
-        """Strike a member from a book."""
-        ...
-
-    def entered(self, provider: str, book: str, since: float, until: float) -> dict[str, float]:
-        """The members of a book in that time, both ends included, oldest first, with their times."""
         ...

@@ -11,10 +11,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from jobs.artifacts import Artifact
-from jobs.errors import IllegalMove, InvalidJob
+from jobs.errors import IllegalMove, InvalidJob, RecordTooNew
 from jobs.links import GROUP, bare, title
 from jobs.states import REOPENINGS, TERMINAL, JobState, Wish, check_move
 
@@ -184,6 +184,33 @@ class Job:
             "stopped" if self.finished else "then": [title(link) for link in self.then] or None,
         }
         return {key: value for key, value in seen.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A job whose record a newer version wrote. What the scripts themselves keep of it is known, and no more."""
+
+    id: str
+    provider: str
+    state: str  #: perhaps one that this version does not know
+    version: int  #: of the record
+    created_at: float
+
+    remedy: ClassVar[str] = "written by a newer version: update this process"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job has reached a terminal state that this version knows."""
+        return self.state in TERMINAL
+
+    @property
+    def message(self) -> str:
+        """What is wrong, in a few words."""
+        return f"its record has version {self.version}, this process reads up to {RECORD_VERSION}"
+
+    def error(self) -> RecordTooNew:
+        """For whoever cannot go on without the record."""
+        return RecordTooNew(f"job {self.id}: {self.message}; {self.remedy}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from jobs import codec
-from jobs.record import Job
+from jobs.record import Job, Unreadable
 from jobs.search import Overview, Page, Place, Query, gate_of, tag_text
 from jobs.states import UNFINISHED, JobState
 
@@ -53,7 +53,7 @@ class RedisSearch:
     """
 
     def __init__(
-        self, redis: Any, script: Any, key: Key, read: Callable[[Sequence[tuple[str, str]]], Iterable[Job]]
+        self, redis: Any, script: Any, key: Key, read: Callable[[Sequence[tuple[str, str]]], Iterable[Job | Unreadable]]
     ) -> None:
         self._redis, self._script, self._key, self._read = redis, script, key, read
         self._looked_at: dict[str, float] = {}
@@ -67,7 +67,7 @@ class RedisSearch:
         states: list[JobState | None] = [*query.states] or [None]
         sources = [self._candidates(query, provider, state) for provider in query.providers for state in states]
         candidates = heapq.merge(*sources, key=lambda found: found.place, reverse=True)
-        jobs: list[tuple[Place, Job]] = []
+        jobs: list[tuple[Place, Job | Unreadable]] = []
         while len(jobs) <= query.limit and (some := list(islice(candidates, query.limit + 1 - len(jobs)))):
             by_id = {job.id: job for job in self._read([(found.provider, found.place.id) for found in some])}
             wrong: dict[str, list[str]] = {}
@@ -81,7 +81,12 @@ class RedisSearch:
             for provider, ids in wrong.items():
                 self._put(provider, ids)
         last = jobs[query.limit - 1][0] if len(jobs) > query.limit else None
-        return Page(tuple(job for _, job in jobs[: query.limit]), last)
+        shown = [job for _, job in jobs[: query.limit]]
+        return Page(
+            tuple(job for job in shown if isinstance(job, Job)),
+            last,
+            tuple(job for job in shown if isinstance(job, Unreadable)),
+        )
 
     def _candidates(self, query: Query, provider: str, state: JobState | None) -> Iterator[_Found]:
         """What the sets say, newest first: all that is in each of them, walking along the smallest."""
@@ -156,10 +161,11 @@ class RedisSearch:
             counts, (paused, failures), bundles, due, first, latest, *oldest = mine
             created = [ends[0][1] for ends in oldest if ends]
             gate = gate_of(now, int(paused or 0), int(failures or 0))
+            known, unreadable = codec.to_counts(counts)
             found.append(
                 Overview(
                     provider,
-                    counts={JobState(state): int(count) for state, count in counts.items() if int(count)},
+                    counts=known,
                     oldest=min(created) / 1000 if created else None,
                     latest=latest[0][1] / 1000 if latest else None,
                     due=due,
@@ -168,6 +174,7 @@ class RedisSearch:
                     gate=gate,
                     paused_until=int(paused) / 1000 if gate == "closed" else 0.0,
                     failures=int(failures or 0),
+                    unreadable=unreadable,
                 )
             )
         return found

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from jobs.errors import InvalidJob
-from jobs.record import Job
+from jobs.record import Job, Unreadable
 from jobs.states import UNFINISHED, JobState
 
 #: A tag longer than this stands under its digest in the index.
@@ -63,9 +63,12 @@ class Query:
     after: Place | None = None
     limit: int = 100
 
-    def fits(self, job: Job) -> bool:
+    def fits(self, job: Job | Unreadable) -> bool:
         """Whether a job, as it was read, is in the state and has the tags that are wanted."""
-        return (not self.states or job.state in self.states) and self.tags.items() <= dict(job.tags).items()
+        if self.states and job.state not in self.states:
+            return False
+        # The tags of an unreadable one are taken as the index has them.
+        return isinstance(job, Unreadable) or self.tags.items() <= dict(job.tags).items()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,17 @@ class Page:
     Args:
         jobs: newest first.
         next: the place to go on after; none if there is nothing more.
+        unreadable: jobs that would stand among them, but a newer version wrote their records; newest first.
     """
 
     jobs: tuple[Job, ...]
     next: Place | None = None
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Job | Unreadable, ...]:
+        """All that was found, for a listing: what cannot be read comes last."""
+        return (*self.jobs, *self.unreadable)
 
 
 class Gate(StrEnum):
@@ -104,6 +114,7 @@ class Overview:
         gate: whether its jobs are let through.
         paused_until: when a closed gate opens, seconds since the epoch; 0 if it is not closed.
         failures: pauses in a row.
+        unreadable: how many jobs are in states that only a newer version knows.
     """
 
     provider: str
@@ -116,6 +127,7 @@ class Overview:
     gate: Gate = Gate.OPEN
     paused_until: float = 0.0
     failures: int = 0
+    unreadable: int = 0
 
     @property
     def unfinished(self) -> int:

@@ -14,13 +14,20 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from jobs.ledger import Glance, Ledger
 from jobs.links import GROUP
-from jobs.record import Job
+from jobs.record import Job, Unreadable
 from jobs.states import JobState
-from providers.base import Located, Observation, Operation, Part, Provider, ProviderSettings, Request, Verdict
+from providers.base import Located, Observation, Operation, Part, Provider, Request, Verdict
+from providers.settings import ProviderSettings
 from providers.trigger import MAX_MEMBERS, Member, shallow
 
 #: Members that are read in one go.
 BATCH = 500
+
+#: Of so many groups a process remembers which members have succeeded, instead of reading them at each look.
+REMEMBERED = 8
+
+#: For members: the last job of the chain that has started, and where it is.
+Ends = dict[str, tuple[str, Glance | None]]
 
 
 class GroupSettings(ProviderSettings):
@@ -91,12 +98,14 @@ class Group(Operation[GroupRequest]):
         intent = job.intent or {}
         ids = _ids(intent)
         refused = set((job.receipt or {}).get("refused", ()))
-        ends = await self._ends([member for member in ids if member not in refused])
+        ends = await self._ends(job, [member for member in ids if member not in refused])
         states = {member: _state(*ends[member]) if member in ends else "refused" for member in ids}
         running = sum(state is None for state in states.values())
         good = sum(state == JobState.SUCCEEDED for state in states.values())
         total, bad = len(ids), len(ids) - running - good
         message = f"{total - running} of {total} ended" + (f", {bad} without success" if bad else "")
+        if unknown := sum(glance is not None and glance.state is None for _, glance in ends.values()):
+            message += f", {unknown} {Unreadable.remedy}"
         if running:
             return Observation(
                 Verdict.RUNNING, word="running", progress=100 * (total - running) // total, message=message
@@ -115,10 +124,18 @@ class Group(Operation[GroupRequest]):
             result={"members": total, "succeeded": good, "jobs": named, "left_out": total - len(named)},
         )
 
-    async def _ends(self, ids: Sequence[str]) -> dict[str, tuple[str, Glance | None]]:
-        """For each member the last job of its chain that has started."""
-        ends: dict[str, tuple[str, Glance | None]] = {}
-        follow = dict(zip(ids, ids, strict=True))
+    async def _ends(self, job: Job, ids: Sequence[str]) -> Ends:
+        """For each member the last job of its chain that has started.
+
+        What has succeeded never moves again, so this process does not read it twice. All else is read each time: a
+        person may reopen what has failed.
+        """
+        ends: Ends = self.provider.seen(job)
+        follow = {
+            member: ends[member][0] if member in ends else member
+            for member in ids
+            if member not in ends or not _over(ends[member][1])
+        }
         while follow:
             waiting, follow = list(follow.items()), {}
             for start in range(0, len(waiting), BATCH):
@@ -136,16 +153,21 @@ def _ids(intent: Mapping[str, Any]) -> list[str]:
     return [own.get(str(number)) or f"{intent['group']}.{number}" for number in range(1, intent["members"] + 1)]
 
 
+def _over(glance: Glance | None) -> bool:
+    """Whether a chain has succeeded, and nobody will ever reopen it."""
+    return glance is not None and glance.state is JobState.SUCCEEDED and not (glance.next or glance.broken)
+
+
 def _state(last: str, glance: Glance | None) -> str | None:
     """How a member ended; none while it has not."""
     if glance is None:
         return "forgotten"
     if glance.broken and glance.state is JobState.SUCCEEDED:
         return "stopped"
-    return glance.state.value if glance.finished else None
+    return glance.state if glance.finished else None
 
 
-def _entry(member: str, state: str, ends: Mapping[str, tuple[str, Glance | None]]) -> dict[str, str]:
+def _entry(member: str, state: str, ends: Ends) -> dict[str, str]:
     last = ends[member][0] if member in ends else member
     return {"id": member, "state": state, **({"last": last} if last != member else {})}
 
@@ -161,6 +183,15 @@ class Groups(Provider):
         self.settings = settings
         self.notes = ledger
         self.ledger = ledger
+        self._seen: dict[tuple[str, float], Ends] = {}
+
+    def seen(self, job: Job) -> Ends:
+        """What this process has seen of a group's members; to be kept up to date by whoever looks."""
+        name = (job.id, job.created_at)  # an id may come again when its job is forgotten
+        self._seen[name] = self._seen.pop(name, {})
+        while len(self._seen) > REMEMBERED:  # that were not looked at for longest: the dictionary keeps the order
+            del self._seen[next(iter(self._seen))]
+        return self._seen[name]
 
     def headers(self) -> dict[str, str]:
         """There are no calls."""

@@ -1,21 +1,15 @@
-"""The one HTTP client of all providers: httpx over aiohttp's transport, every exception mapped to a typed error.
+"""The one HTTP client of all providers: httpx over aiohttp's transport, so that an httpx API costs what aiohttp does.
 
-The mapping of a failed request decides whether a submission may be repeated, so it looks at the cause beneath:
-httpx-aiohttp 0.2 reports a connection that broke *after* the request left as `httpx.ConnectTimeout`.
+What comes back is an `Answer` (`providers.answer`), or a typed error (`providers.failures`).
 """
 
 from __future__ import annotations
 
-import email.utils
 import fnmatch
 import json
-import math
 import ssl
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,172 +20,19 @@ from httpx_aiohttp import AiohttpTransport
 
 from jobs.errors import ConfigurationError
 from jobs.pacing import Turn
-from providers.errors import (
-    BadAnswer,
-    Busy,
-    ForeignHost,
-    LostAnswer,
-    NotFound,
-    NotSent,
-    PermanentError,
-    ProviderError,
-    Refused,
-    Unauthorized,
-    Unavailable,
-    scrub,
-)
+from providers.answer import Answer, without_keys
+from providers.errors import BadAnswer, ForeignHost, PermanentError, Refused, Unavailable, scrub
+from providers.failures import RAISED, map_exception
 from providers.pace import Pace
 from providers.watch import Watch, watched_call, watched_download
 
 #: Answers of status and submit calls are small; anything larger is not what we asked for. Bytes.
 MAX_ANSWER = 8 * 1024 * 1024
 
-_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_NEVER_LEFT_BENEATH = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ServerFingerprintMismatch,
-    aiohttp.ClientHttpProxyError,
-)
-_OUR_FAULT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, httpx.CookieConflict)
-_RAISED = (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError, aiohttp.ClientError, OSError)
-
-#: Headers whose value is a secret. A provider that echoes one in a body does not get it past this module.
-_SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "session-key"})
-
-
-def map_exception(error: Exception) -> ProviderError:
-    """The typed error for anything that httpx, or aiohttp beneath it, may raise while a request is made or read.
-
-    The text names the class only: an exception's own text may quote an address with a signature in it.
-    """
-    name = type(error).__name__
-    beneath = next((each for each in (error.__cause__, error) if isinstance(each, aiohttp.ClientError)), None)
-    if beneath is not None:
-        if isinstance(beneath, _NEVER_LEFT_BENEATH):
-            return NotSent(f"the request never left ({type(beneath).__name__})")
-        if isinstance(beneath, aiohttp.ClientPayloadError):
-            return BadAnswer("the answer was cut off")
-        if not isinstance(beneath, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
-            return LostAnswer(f"no answer ({type(beneath).__name__})")
-    if isinstance(error, _OUR_FAULT) or beneath is not None:
-        return PermanentError(f"the request cannot be made ({name}): check the base URL")
-    if isinstance(error, _NEVER_LEFT):
-        return NotSent(f"the request never left ({name})")
-    if isinstance(error, httpx.DecodingError | httpx.TooManyRedirects):
-        return BadAnswer(f"the answer cannot be read ({name})")
-    return LostAnswer(f"no answer ({name})")
-
-
-def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
-    """The seconds that a `Retry-After` header asks for, in either of its forms; none if absent or unreadable."""
-    text = headers.get("retry-after")
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        pass
-    else:
-        return max(seconds, 0.0) if math.isfinite(seconds) else None
-    try:
-        at = email.utils.parsedate_to_datetime(text)
-        moment = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()  # a zone of -0000 comes without one
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return max(moment - (time.time() if now is None else now), 0.0)
-
 
 def segment(value: object) -> str:
     """A provider's name for something as one part of a path, whatever characters it has."""
     return quote(str(value), safe="")
-
-
-def problem(status: int, reason: str, *, wait: float | None = None) -> ProviderError:
-    """The typed error for an error status, be it of HTTP or of a body that stands for it.
-
-    Args:
-        status: 300 or more.
-        reason: the text of the error.
-        wait: the seconds that the provider asked for.
-    """
-    if status in (429, 503):
-        return Busy(reason, retry_after=wait)
-    if status in (401, 403):
-        return Unauthorized(reason)
-    if status in (404, 410):
-        return NotFound(reason)
-    if status == 408 or status >= 500:  # a gateway may time out after the request went on
-        return Unavailable(reason, retry_after=wait)
-    return Refused(reason, status=status)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-#: One for all: `json.loads` makes one per call when it is told anything.
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer, wholly read."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        """The decoded body, whatever its content type says.
-
-        Raises:
-            BadAnswer: it is not JSON.
-        """
-        try:
-            return _DECODER.decode(self.body.decode(json.detect_encoding(self.body), "surrogatepass"))
-        except (ValueError, RecursionError):
-            raise BadAnswer(f"HTTP {self.status} with a body that is not JSON") from None
-
-    def object(self) -> dict[str, Any]:
-        """The decoded body, which must be a JSON object.
-
-        Raises:
-            BadAnswer: it is anything else.
-        """
-        value = self.json()
-        if not isinstance(value, dict):
-            raise BadAnswer(f"HTTP {self.status} with JSON that is not an object")
-        return value
-
-    def reason(self, *names: str) -> str:
-        """The provider's own words for an error: the first of these fields that is a text, scrubbed."""
-        try:
-            body = self.object()
-        except BadAnswer:
-            return f"HTTP {self.status}"
-        words = [scrub(body[name]) for name in names if isinstance(body.get(name), str) and body[name]]
-        return f"HTTP {self.status}: {'; '.join(words)}" if words else f"HTTP {self.status}"
-
-    def check(self, *names: str) -> Answer:
-        """This answer, if it is a success.
-
-        Args:
-            names: fields of an error body that hold the provider's words.
-
-        Raises:
-            Busy: 429 or 503.
-            Unauthorized: 401 or 403.
-            NotFound: 404 or 410.
-            Refused: another 4xx, or a redirect.
-            Unavailable: another 5xx.
-        """
-        if 200 <= self.status < 300:
-            return self
-        if self.status in (401, 403):
-            raise Unauthorized(f"HTTP {self.status}: the key is not accepted")
-        reason = f"HTTP {self.status}" if self.status >= 500 or self.status == 429 else self.reason(*names)
-        raise problem(self.status, reason, wait=retry_after(self.headers))
 
 
 class ProviderClient:
@@ -266,7 +107,7 @@ class ProviderClient:
         turn = await self._pace.turn() if self._pace else None
         try:
             response = await self._transport.handle_async_request(request)
-        except _RAISED as error:
+        except RAISED as error:
             raise map_exception(error) from None
         except ValueError as error:  # a head that the transport cannot decode
             raise BadAnswer(f"the answer cannot be read ({type(error).__name__})") from None
@@ -275,7 +116,7 @@ class ProviderClient:
         try:
             yield response
         finally:
-            with suppress(*_RAISED):
+            with suppress(*RAISED):
                 await response.aclose()
 
     @watched_call
@@ -308,7 +149,7 @@ class ProviderClient:
             sent = {name: value for name, value in sent.items() if name.lower() != "content-type"}
             url = self.base_url + path
             async with self._exchange(method, url, sent, params=params, files=files) as answer:
-                return Answer(answer.status_code, answer.headers, _without_keys(await _whole(answer), sent))
+                return Answer(answer.status_code, answer.headers, without_keys(await _whole(answer), sent))
         body = bytearray()
         try:
             content = None if json is None else _content(json)
@@ -329,8 +170,8 @@ class ProviderClient:
                     body += chunk
                     if len(body) > MAX_ANSWER:
                         raise BadAnswer(f"an answer longer than {MAX_ANSWER} bytes")
-                return Answer(response.status, response.headers, _without_keys(bytes(body), sent))
-        except _RAISED as error:
+                return Answer(response.status, response.headers, without_keys(bytes(body), sent))
+        except RAISED as error:
             raise map_exception(error) from None
         except ValueError as error:  # a head that cannot be written or read
             raise BadAnswer(f"the answer cannot be read ({type(error).__name__})") from None
@@ -436,7 +277,7 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
     try:
         async for chunk in response.aiter_bytes():
             yield chunk
-    except _RAISED as error:
+    except RAISED as error:
         raise map_exception(error) from None
 
 
@@ -447,11 +288,3 @@ async def _whole(response: httpx.Response) -> bytes:
         if len(body) > MAX_ANSWER:
             raise BadAnswer(f"an answer longer than {MAX_ANSWER} bytes")
     return bytes(body)
-
-
-def _without_keys(body: bytes, headers: Mapping[str, str]) -> bytes:
-    for name, value in headers.items():
-        secret = value.rpartition(" ")[2].encode()
-        if name.lower() in _SECRET_HEADERS and len(secret) >= 8:
-            body = body.replace(secret, b"<key>")
-    return body

@@ -15,7 +15,8 @@ from types import ModuleType
 from typing import Any
 
 from jobs.errors import ConfigurationError
-from providers.base import Operation, Provider, ProviderSettings
+from providers.base import Operation, Provider
+from providers.settings import ProviderSettings
 
 PROVIDERS = "settle.providers"  #: group of entry points: a module that names a `PROVIDER`, or the class itself
 WORKFLOWS = "settle.workflows"  #: group of entry points: a module of workflows
@@ -91,7 +92,7 @@ def _provider(loaded: Any) -> type[Provider]:
         raise ValueError(f"name: {name!r} must be small letters, digits and single underscores, and no stage of a job")
     _complete(provider)
     if not issubclass(provider.settings_type, ProviderSettings):
-        raise ValueError("settings_type: must be a subclass of providers.base.ProviderSettings")
+        raise ValueError("settings_type: must be a subclass of providers.settings.ProviderSettings")
     operations = getattr(provider, "operations", ())
     if not operations:
         raise ValueError("operations: name at least one")

@@ -12,8 +12,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from providers.base import ProviderSettings
 from providers.notification import NotGenuine, Notification, Unreadable
+from providers.settings import ProviderSettings
 
 #: A secret of the scheme has so many bytes, says the specification.
 _SECRET_BYTES = range(24, 65)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,20 +20,7 @@ FaultKind = Literal[
     "wrong_digest",
     "unknown_word",
 ]
-FAULT_KINDS: tuple[FaultKind, ...] = (
-    "latency",
-    "429",
-    "500",
-    "503",
-    "401",
-    "reset",
-    "reset_after",
-    "cut_body",
-    "slow_body",
-    "rubbish",
-    "wrong_digest",
-    "unknown_word",
-)
+FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 Service = Literal["commonsdb", "myipr", "unique_tokens", "lettrlabs", "tsa"]
 

@@ -220,7 +220,7 @@ def record_all(run: Runtime, announcer: Announcer, jobs: Sequence[tuple[Job, str
         if answer is Acceptance.CREATED:
             told[task].append(job)
         elif task is None:  # Flower has seen a new message, and must be told again where its job is
-            told[None].append(run.ledger.get(job.id))
+            told[None] += [held for held in run.ledger.read([job.id]) if isinstance(held, Job)]
     for received, new in told.items():
         announcer.to_flower(new, received=received)
     return answers

@@ -13,7 +13,7 @@ from celery import Task, shared_task
 
 from config.runtime import Runtime, runtime
 from config.traces import traced
-from jobs.errors import InvalidJob, JobNotFound
+from jobs.errors import InvalidJob, JobNotFound, RecordTooNew
 from jobs.measure import measure as measured
 from jobs.policy import backoff
 from jobs.record import Failure, Job, Move
@@ -63,7 +63,7 @@ def measure(self: Task, job_id: str) -> str:
     run, announcer = runtime(), Announcer.of(self)
     try:
         seen = run.ledger.get(job_id)
-    except JobNotFound:
+    except (JobNotFound, RecordTooNew):
         return "nothing to do"
     # Looked at before it is begun: a doubled message must not move the wake-up of a job that waits for something else.
     if seen.state is not JobState.ACCEPTED or seen.wish is not None or _file(seen) is None:

@@ -19,7 +19,7 @@ from config import metrics
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from config.traces import traced
-from jobs.errors import ConfigurationError, InvalidJob
+from jobs.errors import ConfigurationError, InvalidJob, RecordTooNew
 from jobs.policy import RETRY_AFTER_CAP, backoff, countdown
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
@@ -95,6 +95,9 @@ def _ready(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[Job]:
         except ConfigurationError as error:
             failure = Failure("not_configured", str(error))
             moves.append(job.stay(due_at=now + 60.0, now=now, failure=failure, attempts=job.attempts + 1))
+            continue
+        except RecordTooNew as error:  # of another job that this one needs: a newer worker may come before the next try
+            moves.append(job.stay(due_at=now + 60.0, now=now, failure=Failure("record_too_new", str(error))))
             continue
         except ValidationError as error:  # accepted by another version of this application
             moves.append(fail(job, now, "invalid", problems(error)))

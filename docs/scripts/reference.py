@@ -20,7 +20,8 @@ from docs.scripts.fields import bounds, default, kind, models
 from jobs import states
 from jobs.states import MOVES, REOPENINGS, TERMINAL, JobState
 from providers import discover
-from providers.base import Operation, Provider, ProviderSettings
+from providers.base import Operation, Provider
+from providers.settings import ProviderSettings
 from providers.trigger import Options
 from tasks.ways import WORKFLOWS
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from jobs.record import Job
 from jobs.states import JobState
+from providers.answer import Answer
 from providers.base import Located, Notes, Observation, Operation, Probe, Provider, Verdict, Words, id_text
 from providers.commonsdb import shown
 from providers.commonsdb.identifier import cid_v1
@@ -36,7 +37,7 @@ from providers.errors import (
     Unavailable,
     scrub,
 )
-from providers.http import Answer, segment
+from providers.http import segment
 
 __all__ = ["PROVIDER", "WINDOW", "WORDS", "CommonsDB", "CommonsDBSettings", "Declare", "DeclareRequest", "cid_v1"]
 

@@ -7,8 +7,8 @@ from typing import Literal, Self
 
 from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
 
-from providers.base import ProviderSettings
 from providers.commonsdb.requests import CONTEXT, DID, SCHEMA
+from providers.settings import ProviderSettings
 
 _W3ID = "https://w3id.org/commonsdb"
 

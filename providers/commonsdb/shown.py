@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from providers.answer import Answer
 from providers.commonsdb.identifier import cid_v1
 from providers.commonsdb.requests import plain_json
 from providers.errors import BadAnswer, NotFound
-from providers.http import Answer, ProviderClient, segment
+from providers.http import ProviderClient, segment
 
 
 async def in_metadata(http: ProviderClient, identifier: str, computed: str | None = None) -> bool:

@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from providers.base import Probe, Provider, ProviderSettings, Words
+from providers.base import Probe, Provider, Words
 from providers.lettrlabs.convert import Convert
 from providers.lettrlabs.delete import Delete
 from providers.lettrlabs.posts import Posts
 from providers.lettrlabs.probe import probe
 from providers.lettrlabs.uploads import Uploads
+from providers.settings import ProviderSettings
 
 
 class LettrLabsSettings(ProviderSettings):

@@ -7,9 +7,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from providers.answer import Answer
 from providers.base import Verdict
 from providers.errors import BadAnswer, PermanentError, ProviderError, Refused
-from providers.http import Answer
 
 
 def envelope_of(answer: Answer) -> dict[str, Any]:

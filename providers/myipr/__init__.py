@@ -14,24 +14,16 @@ from pydantic import Field
 
 from jobs.artifacts import Artifact
 from jobs.record import Job
-from providers.base import (
-    Located,
-    Observation,
-    Operation,
-    Probe,
-    Provider,
-    ProviderSettings,
-    Verdict,
-    Words,
-    id_text,
-)
+from providers.answer import Answer
+from providers.base import Located, Observation, Operation, Probe, Provider, Verdict, Words, id_text
 from providers.errors import BadAnswer, PermanentError, Refused, scrub
-from providers.http import Answer, segment
+from providers.http import segment
 from providers.myipr.answers import one, results
 from providers.myipr.categories import Categories
 from providers.myipr.certificate import certificate
 from providers.myipr.probe import look_around
 from providers.myipr.request import CertifyRequest, derived_name, kilobytes
+from providers.settings import ProviderSettings
 
 
 class MyIPRSettings(ProviderSettings):

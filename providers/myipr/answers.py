@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from providers.answer import Answer
 from providers.errors import BadAnswer
-from providers.http import Answer
 
 
 def _envelope(answer: Answer) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from pydantic import Field
 from jobs.errors import InvalidJob, JobNotFound
 from jobs.record import Job
 from jobs.states import JobState
-from providers.base import Notes, Probe, ProviderSettings, id_text
+from providers.base import Notes, Probe, id_text
 from providers.errors import BadAnswer, NotSent, ProviderError, Refused
 from providers.http import segment
+from providers.settings import ProviderSettings
 from providers.unique_tokens.alphabets import Alphabets
 from providers.unique_tokens.documents import MEDIA_TYPE, part, whole
 from providers.unique_tokens.lines import SNAPSHOT, Line
@@ -49,6 +50,9 @@ class UniqueTokensSettings(ProviderSettings):
     )
     hashes_of: Literal["plain", "gz"] = Field(
         "plain", description="filehashes.data is that of the plain or the gz file"
+    )
+    forbidden: Literal["order", "key"] = Field(
+        "order", description="401 or 403 to an order in a session that is accepted: about the order, or about the key"
     )
     dismantle: bool = Field(True, description="delete a line once its files are stored and verified")
 
@@ -161,9 +165,12 @@ class Continue(Line[ContinueRequest]):
         return former
 
     def _reserve(self, request: ContinueRequest, job_id: str) -> None:
-        """One job continues another: the same snapshot restored twice would give the same tokens twice (6.7)."""
+        """One job continues another: the same snapshot restored twice would give the same tokens twice (6.7).
+
+        The note outlives the record of the former job, without which nobody can ask for its snapshot any more.
+        """
         notes, name, note = self.provider.notes, self.provider.name, f"continued:{request.former}"
-        held = notes.remember(name, note, job_id)
+        held = notes.remember(name, note, job_id, of_job=request.former)
         if held == job_id or request.again:
             return
         try:
@@ -172,7 +179,7 @@ class Continue(Line[ContinueRequest]):
             other = None
         if other is not None and _never_arrived(other):
             notes.forget(name, note, held)
-            held = notes.remember(name, note, job_id)
+            held = notes.remember(name, note, job_id, of_job=request.former)
         if held != job_id:
             raise InvalidJob(
                 f"former: {held} continues this job already: continue that one. With `again` it is done all the same, "

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from providers.answer import Answer, problem, retry_after
 from providers.errors import BadAnswer, scrub
-from providers.http import Answer, problem, retry_after
 
 MEDIA_TYPE = "application/vnd.api+json"
 

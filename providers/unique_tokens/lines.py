@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 from jobs.artifacts import Artifact, Verification
 from jobs.record import Job
+from providers.answer import Answer
 from providers.base import Located, Observation, Operation, Request, Verdict, Words, id_text
 from providers.errors import NotFound, PermanentError, Unauthorized
-from providers.http import Answer, segment
+from providers.http import segment
 from providers.unique_tokens.documents import check, head_of, joined, link, no_errors, part, whole
 
 #: Contract 7. No word of failure is documented; a dismantled line can never bring its files.

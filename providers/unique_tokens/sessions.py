@@ -111,7 +111,8 @@ class SessionProvider(Provider):
     async def refusal(self, session: str, refused: Unauthorized, *, reading: bool = True) -> ProviderError:
         """What a 401 or 403 within a session means: the codes for a strange line and a dead session may be the same.
 
-        The lines belong to their session, so it is given up only if its own list is refused as well.
+        The lines belong to their session, so it is given up only if its own list is refused as well. If it is not, the
+        call was refused for what it asks (an order for its payment): the Api-Key is not even sent with it.
         """
         try:
             check(await self.http.call("GET", "/api/tokens", headers={"Session-Key": session}))
@@ -121,7 +122,9 @@ class SessionProvider(Provider):
             return Busy(f"the session is not accepted any more ({refused})", retry_after=1.0)
         except ProviderError as error:
             return Busy(f"{refused}; whether the session is alive could not be asked ({error})")
-        return Refused(str(refused), status=403) if reading else refused
+        if not reading and self.settings.forbidden == "key":
+            return refused
+        return Refused(f"{refused}; the session itself is accepted", status=403)
 
 
 def not_sent(error: ProviderError, what: str) -> ProviderError:

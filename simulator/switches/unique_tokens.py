@@ -52,7 +52,7 @@ class UniqueTokensSwitches(Switches):
         "accepted", description="10.9: a payment intent that already started a line (code 402 when refused)"
     )
     unpaid: tuple[str, ...] = Field((), description="10.9: payment intents that are unknown or not paid")
-    payment_code: Literal[402, 403, 409, 422] = Field(
+    payment_code: Literal[401, 402, 403, 409, 422] = Field(
         402, description="10.9: code for a payment that is missing, unpaid or refused as used"
     )
     answered_status: Literal["requested", "started"] = Field(

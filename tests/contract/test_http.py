@@ -16,6 +16,7 @@ import pytest
 from httpx_aiohttp import AiohttpTransport
 
 from providers import http as module
+from providers.answer import Answer, retry_after
 from providers.errors import (
     BadAnswer,
     ForeignHost,
@@ -28,7 +29,8 @@ from providers.errors import (
     Unauthorized,
     Unavailable,
 )
-from providers.http import Answer, ProviderClient, map_exception, retry_after, segment
+from providers.failures import map_exception
+from providers.http import ProviderClient, segment
 
 from .bench import go
 from .server import Seen, http, never, nobody, scripted

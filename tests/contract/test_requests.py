@@ -9,10 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.errors import InvalidJob
-from providers.base import ProviderSettings
 from providers.commonsdb import DeclareRequest
 from providers.lettrlabs.records import ConvertRequest, DeleteRequest
 from providers.myipr import CertifyRequest
+from providers.settings import ProviderSettings
 from providers.unique_tokens import ContinueRequest, ProduceRequest
 from simulator import samples
 from tasks.intake import problems, validate

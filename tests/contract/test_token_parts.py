@@ -16,6 +16,7 @@ import pytest
 
 from jobs.artifacts import Artifact, DigestOf, DigestRule, Inspector, Verification
 from jobs.errors import DigestMismatch, InvalidJob
+from jobs.notes import NOTE_OUTLIVES
 from jobs.record import Failure, Job
 from jobs.states import JobState
 from jobs.storage import Storage
@@ -570,6 +571,27 @@ def test_a_job_that_was_never_ordered_leaves_the_snapshot_free(
 
     go(check())
     assert house.bench.notes.recall("unique_tokens", "continued:first") == "third"
+
+
+def test_a_reservation_outlives_the_snapshot_and_is_forgotten(house: House) -> None:
+    """While the former job can be read no other job continues it; afterwards none can, and the note goes."""
+    first = go(house.first())
+    notes, clock = house.bench.notes, house.bench.clock
+
+    async def check() -> None:
+        async with house.next("first", "second"):
+            pass
+
+    go(check())
+    clock.advance(7 * 86400.0 - 1)
+    assert notes.get(first.id).finished
+    refuses(house, "first", "continues this job already", job_id="third")
+    clock.advance(2)
+    refuses(house, "first", "past its retention", job_id="third")
+    assert notes.recall("unique_tokens", "continued:first") == "second"
+    clock.advance(NOTE_OUTLIVES)
+    notes.remember("unique_tokens", "continued:another", "x", of_job="another")
+    assert notes.recall("unique_tokens", "continued:first") is None
 
 
 def test_a_stored_snapshot_that_changed_is_never_sent(house: House) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from providers.answer import Answer
 from providers.base import Located, Observation, Provider, Verdict
 from providers.errors import BadAnswer, PermanentError, ProviderError, TransientError
-from providers.http import Answer
 from providers.unique_tokens.alphabets import Alphabets
 
 from .bench import CERTIFY, CONVERT, DECLARE, DELETE, PRODUCE, WAYS, Bench, Trip, Way, go, named

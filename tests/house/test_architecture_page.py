@@ -16,7 +16,8 @@ import workflows
 from config.settings import Settings
 from jobs.states import JobState
 from providers import installed
-from providers.base import Operation, Provider, ProviderSettings
+from providers.base import Operation, Provider
+from providers.settings import ProviderSettings
 from tasks.ways import WORKFLOWS
 
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from providers.base import ProviderSettings
 from providers.myipr import MyIPRSettings
 from providers.myipr.request import CertifyRequest
+from providers.settings import ProviderSettings
 from tasks.intake import validate
 from workflows.command.certify import certify
 

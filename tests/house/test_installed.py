@@ -16,7 +16,8 @@ from tests.packages import install, tiny
 pytestmark = pytest.mark.timeout(180)
 
 PROVIDER = """
-from providers.base import Operation, Provider, ProviderSettings, Request
+from providers.base import Operation, Provider, Request
+from providers.settings import ProviderSettings
 
 class Settings(ProviderSettings):
     colour: str = "red"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from providers import discover
-from providers.base import ProviderSettings
 from providers.lettrlabs.records import ConvertRequest
+from providers.settings import ProviderSettings
 from workflows.command import settle
 from workflows.command.bulk_lines import columns_of, read
 

@@ -201,6 +201,12 @@ class Twins(RuleBasedStateMachine):
         self.both(lambda ledger: (ledger.remember if leave else ledger.forget)(provider, name, value))
         self.both(lambda ledger: ledger.recall(provider, name))
 
+    @rule(provider=st.sampled_from(PROVIDERS), job_id=st.sampled_from(IDS), value=st.sampled_from(["1", "2"]))
+    def note_of_a_job(self, provider: str, job_id: str, value: str) -> None:
+        self.both(lambda ledger: ledger.remember(provider, f"of {job_id}", value, of_job=job_id))
+        for other in IDS:
+            self.both(lambda ledger: ledger.recall(provider, f"of {other}"))  # noqa: B023 (called at once)
+
     @rule(ids=st.lists(st.sampled_from(IDS), max_size=4))
     def glance(self, ids: list[str]) -> None:
         self.both(lambda ledger: ledger.glance(ids))

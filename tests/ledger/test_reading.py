@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from jobs.clock import ManualClock
 from jobs.ledger import Glance, Ledger
+from jobs.notes import NOTE_OUTLIVES
 from jobs.record import Job
 from jobs.states import JobState
 
@@ -126,6 +127,36 @@ def test_a_note_is_left_once(ledger: Ledger) -> None:
     assert ledger.recall("alpha", "session") == "s-1"
     assert ledger.recall("beta", "session") is None
     assert ledger.recall("alpha", "other") is None
+
+
+def test_a_note_of_a_job_outlives_the_job_and_no_more(
+    make_ledger: Callable[..., Ledger], clock: ManualClock, begun: Callable[..., Job], new_job: Callable[..., Job]
+) -> None:
+    """While the job can be read the note stands, whatever is said about the retention since; then it is forgotten."""
+    ledger = make_ledger(clock, retention=1000.0)
+
+    def ended(job_id: str) -> None:
+        ledger.accept(new_job(job_id))
+        (job,) = ledger.begin("alpha", [(job_id, None)], [JobState.ACCEPTED], 30.0)
+        assert ledger.write([job.to(JobState.FAILED, now=clock.now())]) != [None]
+
+    ended("a")
+    ledger.remember("alpha", "session", "s-1")
+    assert ledger.remember("alpha", "taken:a", "b", of_job="a") == "b"
+    clock.advance(999)
+    ended("c")
+    for _ in range(3):
+        assert ledger.remember("alpha", "taken:c", "x", of_job="c") == "x"
+        assert ledger.remember("alpha", "taken:a", "y", of_job="a") == "b"
+    clock.advance(NOTE_OUTLIVES)
+    assert ledger.remember("alpha", "taken:c", "y", of_job="c") == "x"
+    assert ledger.recall("alpha", "taken:a") == "b"
+    clock.advance(2)
+    ledger.remember("alpha", "taken:c", "y", of_job="c")
+    assert ledger.recall("alpha", "taken:a") is None
+    clock.advance(999 + NOTE_OUTLIVES)
+    assert ledger.remember("alpha", "taken:d", "z", of_job="nobody") == "z"
+    assert [ledger.recall("alpha", name) for name in ("taken:c", "taken:d", "session")] == [None, "z", "s-1"]
 
 
 def test_a_note_is_forgotten_by_its_value(ledger: Ledger) -> None:

@@ -8,12 +8,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import redis
 from celery.exceptions import Ignore, Reject
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs.errors import JobNotFound
+from jobs.redis_ledger import RedisLedger
 from jobs.states import JobState
 from tasks import intake
+from tests.newer import make_newer
 
 from .conftest import BODY, Stage
 
@@ -97,3 +100,11 @@ def test_a_trigger_goes_back_to_the_broker_in_the_end(stage: Stage, monkeypatch:
     assert caught.value.requeue
     assert 0.4 < sum(slept) / stage.run.settings.stage_time_limit < 0.6
     assert not intake.Entry.acks_on_timeout  # and if it were killed all the same, it is not acknowledged either
+
+
+def test_a_trigger_of_a_job_of_a_newer_version_is_that_job(stage: Stage, redis_client: redis.Redis) -> None:
+    """Whatever its record says: it is acknowledged, as any trigger that comes twice."""
+    stage.run.ledger = RedisLedger(redis_client, clock=stage.clock)
+    stage.trigger()
+    make_newer(redis_client, "myipr", "j-1")
+    stage.trigger()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from jobs.errors import IllegalMove
+from jobs.ledger import Glance
 from jobs.record import Job
 from jobs.states import JobState
 from providers.base import Observation, Verdict
+from providers.group import REMEMBERED
 from tasks import parts
 from tasks.announce import Announcer
 from workflows.command import control
@@ -131,6 +135,68 @@ def test_a_group_waits_for_all_even_if_one_has_failed(stage: Stage) -> None:
     assert stage.job("g").message == "1 of 2 ended, 1 without success"
     stage.script.says("observe", DONE)
     assert finish(stage).state is JobState.FAILED
+
+
+def test_what_has_succeeded_is_not_read_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what may still move: under way, or failed and perhaps reopened; of a chain its last job."""
+    provider: Any = stage.run.provider("group")
+    intent = {"group": "g", "members": 5, "ids": {}, "success": "all"}
+    job = Job("g", "group", "group", JobState.POLLING, 1.0, 2.0, intent=intent)
+    done, going, failed = Glance(JobState.SUCCEEDED), Glance(JobState.POLLING), Glance(JobState.FAILED)
+    where: dict[str, Glance | None] = {
+        "g.1": done,
+        "g.2": failed,
+        "g.3": Glance(JobState.SUCCEEDED, next="more"),
+        "more": going,
+        "g.4": Glance(JobState.SUCCEEDED, broken=True),
+    }
+    read: list[list[str]] = []
+    monkeypatch.setattr(provider.ledger, "glance", lambda ids: read.append(ids) or [where.get(each) for each in ids])
+
+    def look() -> Observation:
+        read.clear()
+        seen: Observation = asyncio.run(provider.operation("").observe(job))
+        return seen
+
+    assert look().progress == 80
+    assert read == [["g.1", "g.2", "g.3", "g.4", "g.5"], ["more"]]
+    where["g.2"] = going
+    assert look().message == "3 of 5 ended, 2 without success"  # one of them was forgotten
+    assert read == [["g.2", "more", "g.4", "g.5"]]
+    where |= {"g.2": done, "more": done, "g.5": done}
+    assert look().result["succeeded"] == 4
+    assert look().result["jobs"][0]["state"] == "stopped"
+    assert read == [["g.4"]]
+
+
+def test_only_a_few_groups_are_remembered(stage: Stage) -> None:
+    """The one that was not looked at for longest makes room; one under the id of a forgotten one begins anew."""
+    provider: Any = stage.run.provider("group")
+    job = Job("g", "group", "group", JobState.POLLING, 1.0, 2.0)
+    provider.seen(job)["g.1"] = ("g.1", None)
+    for number in range(2 * REMEMBERED):
+        provider.seen(replace(job, id=f"other {number}"))
+        assert provider.seen(job) == {"g.1": ("g.1", None)}
+    assert provider.seen(replace(job, created_at=3.0)) == {}
+    for number in range(REMEMBERED):
+        provider.seen(replace(job, id=f"other {number}"))
+    assert provider.seen(job) == {}
+
+
+def test_a_member_of_a_newer_version_is_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a state that this version does not know: nobody here can say that it has ended."""
+    start(stage, members(2))
+    stage.until(lambda job: job.state is JobState.POLLING, "g")
+    with monkeypatch.context() as patched:
+        where = {"g.1": Glance(None), "g.2": Glance(JobState.SUCCEEDED)}
+        patched.setattr(stage.run.ledger, "glance", lambda ids: [where[each] for each in ids])
+        for _ in range(60):
+            stage.clock.advance(1)
+            stage.tick()
+    job = stage.job("g")
+    assert (job.state, job.progress) == (JobState.POLLING, 50)
+    assert job.message == "1 of 2 ended, 1 written by a newer version: update this process"
+    assert finish(stage).state is JobState.SUCCEEDED
 
 
 def test_a_member_ends_with_its_chain(stage: Stage) -> None:

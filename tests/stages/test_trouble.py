@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from jobs.artifacts import Artifact
-from jobs.errors import SettleError
+from jobs.errors import RecordTooNew, SettleError
 from jobs.record import Job
 from jobs.states import JobState, Wish
 from providers.base import Located, Observation, Verdict
@@ -486,6 +486,25 @@ def test_the_same_id_at_another_provider_is_refused(stage: Stage, caplog: pytest
         stage.trigger(workflow="lettrlabs.delete", id=7)
     assert stage.job().provider == "myipr"
     assert any(record.message == "trigger_refused" for record in caplog.records)
+
+
+def test_a_job_that_needs_one_of_a_newer_version_waits_alone(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of that version may read it; the rest of the bundle goes on."""
+    known = stage.script.intent
+
+    def intent(request: Any, job_id: str) -> dict[str, Any]:
+        if job_id == "j-1":
+            raise RecordTooNew("job j-0: its record has version 9")
+        return known(request, job_id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.script, "intent", intent)
+        for job_id in ("j-1", "j-2"):
+            stage.trigger(job_id)
+        stage.until(lambda job: job.finished, "j-2")
+        job = stage.job("j-1")
+        assert (job.state, job.failure and job.failure.kind) == (JobState.ACCEPTED, "record_too_new")
+    assert stage.finish().state is JobState.SUCCEEDED
 
 
 def test_a_provider_that_is_not_configured_refuses_its_jobs(stage: Stage) -> None:

@@ -132,6 +132,6 @@ def _conclude(sheet: Sheet, *, refused: bool, wait: bool, as_json: bool) -> Exit
     if jobs.get("conflict"):
         return Exit.CONFLICT
     codes = [OF_STATE.get(JobState(state), Exit.FAILED) for state in outcomes if state in list(JobState)]
-    if "unfinished" in outcomes or "forgotten" in outcomes:
+    if not {"unfinished", "forgotten", "unreadable"}.isdisjoint(outcomes):
         codes.append(Exit.NOT_FINISHED)
     return next((code for code in codes if code is not Exit.DONE), Exit.DONE)

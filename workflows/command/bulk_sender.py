@@ -16,7 +16,7 @@ from config.runtime import Runtime
 from config.settings import callers_trace
 from jobs.errors import InvalidJob
 from jobs.ledger import Acceptance
-from jobs.record import Job, digest_of
+from jobs.record import Job, Unreadable, digest_of
 from providers.trigger import Options, problems
 from tasks.announce import Announcer
 from tasks.intake import new_job, validate
@@ -162,9 +162,12 @@ class Sender:
                 time.sleep(_LOOK)
 
     @staticmethod
-    def _look(sheet: Sheet, number: int, job: Job | None) -> bool:
+    def _look(sheet: Sheet, number: int, job: Job | Unreadable | None) -> bool:
         if job is None:
             sheet.ended(number, "forgotten", "the job is past its retention", None)
+            return True
+        if isinstance(job, Unreadable):
+            sheet.ended(number, "unreadable", f"{job.message}; {job.remedy}", None)
             return True
         if job.finished:
             sheet.ended(number, job.state.value, job.failure.message if job.failure else None, job.result)

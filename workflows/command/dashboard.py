@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from config.runtime import Runtime
-from jobs.record import Job
+from jobs.record import Job, Unreadable
 from jobs.search import Gate, Overview
 from jobs.states import TERMINAL, JobState
 from workflows.command import shapes, show
@@ -53,7 +53,7 @@ class Look:
 
     at: float
     providers: Sequence[Overview]
-    jobs: Sequence[Job]
+    jobs: Sequence[Job | Unreadable]
 
 
 def look(run: Runtime, names: Sequence[str], limit: int) -> Look:
@@ -96,7 +96,8 @@ class Throughput:
 
 
 def _counts(found: Overview) -> str:
-    return ", ".join(f"{state.value} {found.counts[state]:,}" for state in JobState if found.counts.get(state))
+    counts = [f"{state.value} {found.counts[state]:,}" for state in JobState if found.counts.get(state)]
+    return ", ".join(counts + ([f"unreadable {found.unreadable:,}"] if found.unreadable else []))
 
 
 def _gate(found: Overview, now: float) -> Text:

@@ -12,7 +12,8 @@ from rich.live import Live
 
 from config.runtime import runtime
 from jobs.errors import JobNotFound
-from jobs.record import Job
+from jobs.record import Job, Unreadable
+from jobs.states import JobState
 from workflows.command import progress, shapes, show
 from workflows.command.exits import OF_ENDS, OF_STATE, Exit
 from workflows.command.kinds import JobId, Provider, Seconds
@@ -30,8 +31,8 @@ def wait_for(
     timeout: float | None,
     *,
     grace: float = _GRACE,
-    tell: Callable[[Sequence[Job | None]], None] | None = None,
-) -> list[Job | None]:
+    tell: Callable[[Sequence[Job | Unreadable | None]], None] | None = None,
+) -> list[Job | Unreadable | None]:
     """Wait until all jobs are finished.
 
     Args:
@@ -44,7 +45,7 @@ def wait_for(
         The jobs as they are then, in this order; none for a job that nobody recorded.
     """
     ledger, started = runtime().ledger, time.monotonic()
-    seen: dict[str, Job | None] = dict.fromkeys(job_ids)
+    seen: dict[str, Job | Unreadable | None] = dict.fromkeys(job_ids)
     while True:
         # A finished job stays as it is: it is not read again.
         open_ids = [job_id for job_id, job in seen.items() if job is None or not job.finished]
@@ -60,13 +61,15 @@ def wait_for(
         time.sleep(_LOOK)
 
 
-def wait_with_bars(job_ids: Sequence[str], timeout: float | None, *, grace: float = _GRACE) -> list[Job | None]:
+def wait_with_bars(
+    job_ids: Sequence[str], timeout: float | None, *, grace: float = _GRACE
+) -> list[Job | Unreadable | None]:
     """`wait_for`, with progress on a terminal."""
     with progress.job_bars(len(job_ids)) as bars:
         return wait_for(job_ids, timeout, grace=grace, tell=bars.show)
 
 
-def chain_of(job_id: str, timeout: float | None) -> list[Job | None]:
+def chain_of(job_id: str, timeout: float | None) -> list[Job | Unreadable | None]:
     """Wait until a job and all that follows it are finished, or one of them did not go on.
 
     Args:
@@ -74,12 +77,14 @@ def chain_of(job_id: str, timeout: float | None) -> list[Job | None]:
         timeout: seconds to wait at most for the whole chain; none for as long as it takes.
     """
     end = None if timeout is None else time.monotonic() + timeout
-    seen: list[Job | None] = []
+    seen: list[Job | Unreadable | None] = []
     following: str | None = job_id
     while following:
         left = None if end is None else max(end - time.monotonic(), 0.0)
         job = wait_with_bars([following], left, grace=0.0)[0]
         seen.append(job)
+        if isinstance(job, Unreadable):  # nobody here knows what follows it
+            raise job.error()
         following = job.next if job is not None and job.finished else None
     return seen
 
@@ -112,8 +117,8 @@ def wait(job_ids: tuple[str, ...], chain: bool, timeout: float | None, as_json: 
         missing = ", ".join(sorted(set(job_ids) - {job.id for job in jobs})) or "one that followed"
         raise JobNotFound(f"no job {missing!r} in the ledger: never triggered, or past its retention")
     show.many(jobs, as_json=as_json)
-    codes = [OF_STATE.get(job.state, Exit.NOT_FINISHED) for job in jobs]
-    if chain and any(job.broken for job in jobs):
+    codes = [OF_STATE[JobState(job.state)] if job.finished else Exit.NOT_FINISHED for job in jobs]
+    if chain and any(isinstance(job, Job) and job.broken for job in jobs):
         codes.append(Exit.FAILED)
     sys.exit(next((code for code in codes if code is not Exit.DONE), Exit.DONE))
 
@@ -159,7 +164,7 @@ def watch(job_ids: tuple[str, ...], providers: tuple[str, ...], limit: int, as_j
             dashboard.changes(runtime(), names, limit, as_json=as_json)
 
 
-def _looks(job_ids: Sequence[str]) -> Iterator[list[Job]]:
+def _looks(job_ids: Sequence[str]) -> Iterator[list[Job | Unreadable]]:
     """The jobs, look by look, until all are finished.
 
     Raises:
@@ -191,12 +196,14 @@ class Told:
         self._as_json = as_json
         self._shown: dict[str, tuple[object, ...]] = {}
 
-    def tell(self, job: Job) -> None:
+    def tell(self, job: Job | Unreadable) -> None:
         """Print a job, unless it was printed as it is. One poll more is no news."""
-        news = (job.state, job.word, job.progress, job.message, job.failure, job.wish)
+        news: tuple[object, ...] = (job.state,)
+        if isinstance(job, Job):
+            news = (job.state, job.word, job.progress, job.message, job.failure, job.wish)
         if self._shown.get(job.id) != news:
             self._shown[job.id] = news
-            click.echo(shapes.Job.of(job).text() if self._as_json else show.line(job))
+            click.echo(shapes.row(job).text() if self._as_json else show.line(job))
 
 
 def _changes(job_ids: Sequence[str], *, as_json: bool) -> None:

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from jobs.record import Job
+from jobs.record import Job, Unreadable
 
 #: Jobs with a bar each; of more only the sum is shown.
 _EACH = 12
@@ -81,14 +81,14 @@ class JobBars:
         self._progress, self._total = progress, total
         self._tasks: dict[str, TaskID] = {}
 
-    def show(self, jobs: Sequence[Job | None]) -> None:
+    def show(self, jobs: Sequence[Job | Unreadable | None]) -> None:
         """Where they are now; none for a job that is not recorded."""
         if self._total > _EACH:
             done = sum(job is not None and job.finished for job in jobs)
             self._tell("jobs", total=self._total, completed=done, said=f"{done}/{self._total}")
             return
         for job in jobs:
-            if job is not None:
+            if isinstance(job, Job):
                 known = job.finished or job.progress is not None  # else the bar only shows that something goes on
                 done = 100 if job.finished else job.progress or 0
                 said = ", ".join(filter(None, (job.state.value, job.word, f"{done} %" if known else "")))

@@ -36,10 +36,10 @@ def status(job_id: str, as_json: bool) -> None:
 
 def _place(run: Runtime, job_id: str) -> str:
     """Where a job stands in every listing."""
-    try:
-        return str(Place(codec.millis(run.ledger.get(job_id).created_at), job_id))
-    except JobNotFound:
-        raise JobNotFound(f"after: no job {job_id!r} in the ledger; give the id of the last job of a page") from None
+    found = run.ledger.read([job_id])[0]
+    if found is None:
+        raise JobNotFound(f"after: no job {job_id!r} in the ledger; give the id of the last job of a page")
+    return str(Place(codec.millis(found.created_at), job_id))
 
 
 @click.command(
@@ -108,7 +108,7 @@ def list_jobs(
         limit=limit,
     )
     page = run.ledger.find(wanted)
-    show.many(page.jobs, as_json=as_json)
+    show.many(page.rows, as_json=as_json)
     if page.next is not None:
         click.echo(f"settle: there are more: go on with --after {page.next.id}", err=True)
 

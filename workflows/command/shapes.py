@@ -81,11 +81,31 @@ class Job(Shape):
         return cls.model_validate(job.outcome())
 
 
+class Unreadable(Shape):
+    """A job whose record a newer version wrote: this process can tell no more of it."""
+
+    job_id: str
+    provider: str
+    unreadable: str = Field(description="what is wrong with its record")
+    remedy: str
+
+    @classmethod
+    def of(cls, job: record.Unreadable) -> Self:
+        """What is known of it."""
+        return cls(job_id=job.id, provider=job.provider, unreadable=job.message, remedy=job.remedy)
+
+
+def row(job: record.Job | record.Unreadable) -> Job | Unreadable:
+    """A line of a listing."""
+    return Unreadable.of(job) if isinstance(job, record.Unreadable) else Job.of(job)
+
+
 class Provider(Shape):
     """Where one provider's jobs stand."""
 
     provider: str
     counts: dict[JobState, int] = Field(description="of finished ones, how many ever got there")
+    unreadable: int | None = Field(None, description="jobs in states that only a newer version knows")
     gate: Gate
     paused_until: float | None = Field(None, description="when a closed gate opens, seconds since the epoch")
     lateness: float | None = Field(None, description="seconds for which the job that is due for longest waits")
@@ -95,7 +115,7 @@ class Provider(Shape):
     def of(cls, found: Overview) -> Self:
         """What the ledger says of a provider."""
         seen = {"counts": dict(found.counts), "gate": found.gate, "lateness": found.lateness, "oldest": found.oldest}
-        seen |= {"paused_until": found.paused_until or None}
+        seen |= {"paused_until": found.paused_until or None, "unreadable": found.unreadable or None}
         return cls(provider=found.provider, **{name: value for name, value in seen.items() if value is not None})
 
 
@@ -106,7 +126,9 @@ class Bulk(Shape):
     invalid: int = Field(description="lines that cannot become a job")
     duplicates: int = Field(description="lines equal to an earlier one that were left out")
     jobs: dict[Literal["created", "same", "conflict", "unsure"], int]
-    outcomes: dict[str, int] | None = Field(None, description="with --wait: jobs by state, `unfinished`, `forgotten`")
+    outcomes: dict[str, int] | None = Field(
+        None, description="with --wait: jobs by state, `unfinished`, `forgotten`, `unreadable`"
+    )
 
 
 class Line(Shape):
@@ -230,9 +252,9 @@ PRINTED: dict[str, tuple[type[Shape], ...]] = {
     "submit": (Job, Bulk),
     "certify": (Job,),
     "status": (Job,),
-    "wait": (Job,),
-    "watch": (Job, Provider),
-    "list": (Job,),
+    "wait": (Job, Unreadable),
+    "watch": (Job, Unreadable, Provider),
+    "list": (Job, Unreadable),
     "resolve": (Job,),
     "pause": (Job, Provider),
     "resume": (Job, Provider),

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from jobs.record import Job
+from jobs.record import Job, Unreadable
 from jobs.states import JobState
 from workflows.command import shapes
 
@@ -73,12 +73,20 @@ def _next(job: Job) -> str:
     return f"in {duration(max(job.due_at - time.time(), 0.0))}"
 
 
-def table(jobs: Sequence[Job], *, title: str | None = None) -> Table:
+def _unreadable(job: Unreadable) -> Text:
+    return Text(f"{job.message}; {job.remedy}", style="yellow")
+
+
+def table(jobs: Sequence[Job | Unreadable], *, title: str | None = None) -> Table:
     """Jobs as a table."""
     grid = Table(title=title, title_justify="left", expand=False, header_style="bold")
     for column in ("id", "workflow", "state", "word", "progress", "polls", "age", "next look", "remark"):
         grid.add_column(column, justify="right" if column in ("polls", "age") else "left", overflow="fold")
     for job in jobs:
+        if isinstance(job, Unreadable):
+            age = duration(max(time.time() - job.created_at, 0.0))
+            grid.add_row(Text(job.id), job.provider, "unreadable", "", "", "", age, "", _unreadable(job))
+            continue
         end = job.updated_at if job.finished else time.time()
         grid.add_row(
             Text(job.id),  # what others write is no markup
@@ -94,7 +102,7 @@ def table(jobs: Sequence[Job], *, title: str | None = None) -> Table:
     return grid
 
 
-def brief(jobs: Sequence[Job], now: float, *, title: str) -> Table:
+def brief(jobs: Sequence[Job | Unreadable], now: float, *, title: str) -> Table:
     """Jobs as a table with one line each, however narrow the terminal.
 
     Args:
@@ -108,6 +116,10 @@ def brief(jobs: Sequence[Job], now: float, *, title: str) -> Table:
     grid.add_column("age", no_wrap=True, justify="right")
     grid.add_column("remark", no_wrap=True, overflow="ellipsis", ratio=1)
     for job in jobs:
+        if isinstance(job, Unreadable):
+            age = duration(max(now - job.created_at, 0.0))
+            grid.add_row(Text(job.id), job.provider, "unreadable", "", age, _unreadable(job))
+            continue
         end = job.updated_at if job.finished else now
         percent = f"{job.progress} %" if job.progress is not None and not job.finished else ""
         says = Text(" ".join(filter(None, (job.word, percent))))
@@ -116,12 +128,14 @@ def brief(jobs: Sequence[Job], now: float, *, title: str) -> Table:
     return grid
 
 
-def line(job: Job) -> str:
+def line(job: Job | Unreadable) -> str:
     """A job as one line of tab-separated text."""
+    if isinstance(job, Unreadable):
+        return "\t".join([job.id, job.provider, "unreadable", "", "", f"{job.message}; {job.remedy}"])
     return "\t".join([job.id, job.workflow, job.state.value, job.word or "", str(job.polls), remark(job)])
 
 
-def many(jobs: Sequence[Job], *, as_json: bool) -> None:
+def many(jobs: Sequence[Job | Unreadable], *, as_json: bool) -> None:
     """Print jobs: a table on a terminal, a line each in a pipe, a JSON line each for machines."""
     if as_json:
         machine(jobs)
@@ -132,10 +146,10 @@ def many(jobs: Sequence[Job], *, as_json: bool) -> None:
             click.echo(line(job))
 
 
-def machine(jobs: Iterable[Job]) -> None:
+def machine(jobs: Iterable[Job | Unreadable]) -> None:
     """One JSON object a line."""
     for job in jobs:
-        click.echo(shapes.Job.of(job).text())
+        click.echo(shapes.row(job).text())
 
 
 def one(job: Job, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from celery import Celery
 from config.runtime import runtime
 from config.settings import callers_trace
 from jobs.errors import InvalidJob
+from jobs.record import Unreadable
 from workflows.command import show
 from workflows.command.bulk import run_bulk
 from workflows.command.bulk_options import bulk_options, wanted
@@ -120,7 +121,10 @@ def send(
 
     trace = callers_trace()
     job, _ = acts.send(runtime(), app, name, job_id, body, sender="settle@command", same=same, trace=trace)
-    job = (wait_with_bars([job_id], None)[0] if wait else None) or job
+    ended = wait_with_bars([job_id], None)[0] if wait else None
+    if isinstance(ended, Unreadable):
+        raise ended.error()
+    job = ended or job
     show.one(job, as_json=as_json)
     sys.exit(OF_STATE.get(job.state, Exit.DONE))
 

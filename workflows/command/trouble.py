@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from jobs.errors import ConfigurationError, IllegalMove, InvalidJob, JobConflict, JobNotFound, SettleError
+from jobs.errors import ConfigurationError, IllegalMove, InvalidJob, JobConflict, JobNotFound, RecordTooNew, SettleError
 from workflows.command.exits import Exit
 
 _OF_ERROR: tuple[tuple[type[Exception], Exit], ...] = (
@@ -16,6 +16,7 @@ _OF_ERROR: tuple[tuple[type[Exception], Exit], ...] = (
     (JobNotFound, Exit.NOT_FOUND),
     (JobConflict, Exit.CONFLICT),
     (IllegalMove, Exit.CONFLICT),
+    (RecordTooNew, Exit.SETUP),
     (SettleError, Exit.FAILED),
 )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from config.runtime import Runtime
 from config.targets import Target
-from jobs.errors import JobNotFound, SettleError
+from jobs.errors import JobNotFound, RecordTooNew, SettleError
 from jobs.events import JobEvent
 from jobs.outbox import Outbox
 from jobs.redis_ledger import RedisLedger
@@ -102,6 +102,9 @@ def _missed(run: Runtime, provider: str, last: str, first: str) -> list[tuple[st
         try:
             job = ledger.get(job_id)
         except JobNotFound:
+            continue
+        except RecordTooNew as error:
+            logger.error("record_too_new", extra={"fields": {"job_id": job_id, "reason": str(error)}})
             continue
         if job.finished:
             events.append((first, JobEvent.of_record(job)))

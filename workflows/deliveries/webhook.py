@@ -13,7 +13,7 @@ from config.targets import WebhookSettings
 from jobs.clock import Clock
 from jobs.errors import ConfigurationError
 from jobs.events import JobEvent
-from providers.http import retry_after
+from providers.answer import retry_after
 from workflows.deliveries import Answer, Result
 from workflows.deliveries.addresses import PrivateAddress, sockets
 

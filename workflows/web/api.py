@@ -100,7 +100,8 @@ class Jobs(ApiHandler):
                 )
             )
             jobs = [models.JobView.of(self.run, job) for job in found.jobs]
-            return models.JobsView(jobs=jobs, next=str(found.next) if found.next else None)
+            unreadable = [models.UnreadableView.of(job) for job in found.unreadable] or None
+            return models.JobsView(jobs=jobs, next=str(found.next) if found.next else None, unreadable=unreadable)
 
         self.answer(await self.work(find))
 

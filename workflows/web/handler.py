@@ -15,7 +15,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 
 from config.runtime import Runtime
-from jobs.errors import ConfigurationError, IllegalMove, InvalidJob, JobConflict, JobNotFound, SettleError
+from jobs.errors import ConfigurationError, IllegalMove, InvalidJob, JobConflict, JobNotFound, RecordTooNew, SettleError
 from providers.trigger import problems
 from workflows.web.feed import Feed
 
@@ -67,6 +67,7 @@ _STATUS: tuple[tuple[type[Exception], int, str], ...] = (
     (JobConflict, 409, "conflict"),
     (IllegalMove, 409, "not_here"),
     (ConfigurationError, 503, "not_configured"),
+    (RecordTooNew, 503, "too_new"),
     (SettleError, 500, "error"),
 )
 

@@ -101,7 +101,7 @@ class Door(RequestHandler):
         except RedisError as error:  # a sender that tries again may do so
             self._refuse(provider, 503, type(error).__name__)
             return
-        logger.info("notification_taken provider=%s hastened=%d", provider, hastened)
+        logger.info("notification_taken", extra={"fields": {"provider": provider, "hastened": hastened}})
         self.set_status(202)
 
     def _refuse(self, provider: str, status: int, reason: str) -> None:
@@ -109,7 +109,7 @@ class Door(RequestHandler):
         now, about = time.monotonic(), (provider, reason)
         if now - self._logged.get(about, -_LOGGED_EVERY) >= _LOGGED_EVERY:
             self._logged[about] = now
-            logger.warning("notification_refused provider=%s reason=%s", provider, reason)
+            logger.warning("notification_refused", extra={"fields": {"provider": provider, "reason": reason}})
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Nothing but the code."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from config.runtime import Runtime
 from jobs.events import JobEvent
-from jobs.record import Job
+from jobs.record import Job, Unreadable
 from jobs.search import Gate, Overview
 from jobs.states import JobState, Wish
 from workflows import acts
@@ -191,11 +191,26 @@ class JobView(Given):
         return cls.model_validate({**job.outcome(), **more})
 
 
+class UnreadableView(Given):
+    """A job whose record a newer version wrote."""
+
+    job_id: str
+    provider: str
+    message: str
+    remedy: str
+
+    @classmethod
+    def of(cls, job: Unreadable) -> Self:
+        """What is known of it."""
+        return cls(job_id=job.id, provider=job.provider, message=job.message, remedy=job.remedy)
+
+
 class JobsView(Given):
     """One page of jobs, newest first."""
 
     jobs: list[JobView]
     next: str | None = Field(None, description="give it as `after` for the next page; none on the last")
+    unreadable: list[UnreadableView] | None = Field(None, description="jobs that would stand among them")
 
 
 class EventsView(Given):
@@ -209,6 +224,7 @@ class ProviderView(Given):
 
     provider: str
     counts: dict[JobState, int] = Field(description="of finished ones, how many ever got there")
+    unreadable: int | None = Field(None, description="jobs in states that only a newer version knows")
     unfinished: int
     oldest: float | None = Field(None, description="creation of the oldest unfinished job")
     latest: float | None = Field(None, description="creation of the newest job")
@@ -222,6 +238,7 @@ class ProviderView(Given):
         return cls(
             provider=found.provider,
             counts=dict(found.counts),
+            unreadable=found.unreadable or None,
             unfinished=found.unfinished,
             oldest=found.oldest,
             latest=found.latest,

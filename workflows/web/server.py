@@ -15,6 +15,7 @@ from flower.urls import settings as of_flower
 from redis import asyncio as redis
 from tornado.options import options
 
+from config import logs
 from config.runtime import Runtime
 from config.settings import FlowerSettings
 from jobs.errors import ConfigurationError
@@ -97,6 +98,7 @@ def serve(own: FlowerSettings, run: Runtime, app: Celery) -> None:
     options.basic_auth, options.address, options.port = [basic_auth], own.address, own.port
     command.extract_settings()
     command.setup_logging()
+    logs.dress()  # its options choose level and place, and know nothing of fields
     application = Flower(capp=app, options=options, **of_flower)
     attach(application, Desk(run, app, feed(run)))
     atexit.register(application.stop)

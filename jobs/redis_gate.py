@@ -1,0 +1,67 @@
+"""The gate of a provider in Redis: pauses, and turns to send a request, for all workers together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jobs import codec, pacing
+from jobs.pacing import Turn, Turns
+from jobs.redis_store import RedisStore
+
+
+def _threes(answer: Sequence[Any]) -> range:
+    return range(2, len(answer), 3)
+
+
+class GateInRedis(RedisStore):
+    """Pauses a provider, and hands out turns."""
+
+    def pause(self, provider: str, seconds: float | None = None) -> float:
+        """Close the provider's gate; without `seconds` longer with every call in a row. Returns until when."""
+        shortest, longest = self._pause_limits
+        until = self._script["pause"](
+            keys=[self._key(provider, "gate")],
+            args=[
+                self._now(),
+                codec.millis(seconds) if seconds is not None else "",
+                codec.millis(shortest),
+                codec.millis(longest),
+            ],
+        )
+        return int(until) / 1000
+
+    def unpause(self, provider: str) -> None:
+        """The provider answers again: open the gate and forget the failures in a row, unless it is still closed."""
+        self._script["unpause"](keys=[self._key(provider, "gate")], args=[self._now()])
+
+    def open_gate(self, provider: str) -> None:
+        """Open the provider's gate at once, whatever closed it."""
+        self._redis.hdel(self._key(provider, "gate"), "paused_until", "failures", "probe")
+
+    def paused_until(self, provider: str) -> float:
+        """When the provider's gate opens; 0 if it is open."""
+        until = int(self._redis.hget(self._key(provider, "gate"), "paused_until") or 0)
+        return until / 1000 if until > self._now() else 0.0
+
+    def turns(
+        self, provider: str, rate: float, holder: str, wanted: int, over: Sequence[tuple[str, float]] = ()
+    ) -> Turns:
+        """Turns to send one request each, for all workers together never more than `rate` in any second."""
+        answer = self._script["slots"](
+            keys=[self._key(provider, part) for part in ("gate", "sends", "queue")],
+            args=[
+                self._now(),
+                rate,
+                holder,
+                wanted,
+                pacing.GUARD,
+                pacing.SURE,
+                pacing.MOST,
+                pacing.AHEAD,
+                pacing.QUEUE_LIFETIME,
+                *[part for token, arrived in over for part in (token, codec.millis(arrived))],
+            ],
+        )
+        turns = [Turn(answer[i], float(answer[i + 1]) / 1000, float(answer[i + 2]) / 1000) for i in _threes(answer)]
+        return Turns(tuple(turns), float(answer[0]) / 1000, closed=bool(answer[1]))

@@ -104,7 +104,7 @@ class MovesInMemory(MemoryStore):
         held = shelf.jobs.get(before.id)
         if held is None or (held.state, held.seq) != (before.state, before.seq):
             return None
-        after = self._stored(replace(move.after, seq=before.seq + 1))
+        after = self._stored(move.after)
         shelf.jobs[after.id] = after
         if before.state != after.state:
             shelf.counts[before.state] -= 1

@@ -123,7 +123,7 @@ class Job:
             again = self.artifacts or self.provider == GROUP  # what `settle replay` can do something with
             if not (state is JobState.EXPIRED or (state is JobState.FAILED and again)):
                 changes["then"] = bare(changes.get("then", self.then))  # nobody can reopen it: forget the bodies
-        after = replace(self, state=state, due_at=due_at, updated_at=now, **changes)
+        after = replace(self, state=state, seq=self.seq + 1, due_at=due_at, updated_at=now, **changes)
         return Move(before=self, after=after, news=True)
 
     def stay(self, *, due_at: float, now: float, **changes: Any) -> Move:
@@ -135,7 +135,7 @@ class Job:
             IllegalMove: the job is finished.
         """
         check_move(self.state, self.state)
-        after = replace(self, due_at=due_at, updated_at=now, **changes)
+        after = replace(self, seq=self.seq + 1, due_at=due_at, updated_at=now, **changes)
         news = (after.word, after.progress, after.message, after.failure, after.wish) != (
             self.word,
             self.progress,
@@ -153,7 +153,8 @@ class Job:
         """
         if state not in REOPENINGS.get(self.state, frozenset()):
             raise IllegalMove(f"{self.state} -> {state} is not an allowed reopening")
-        after = replace(self, state=state, due_at=due_at, updated_at=now, failure=None, attempts=0, **changes)
+        changes |= {"failure": None, "attempts": 0, "seq": self.seq + 1}
+        after = replace(self, state=state, due_at=due_at, updated_at=now, **changes)
         return Move(before=self, after=after, news=True)
 
     def outcome(self) -> dict[str, Any]:
@@ -230,7 +231,7 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A change of a record, written only if (state, seq) in the ledger are still those of `before`."""
+    """A change of a record, written only if (state, seq) in the ledger are still those of `before`; it raises `seq`."""
 
     before: Job
     after: Job

@@ -6,7 +6,6 @@ import logging
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -111,9 +110,7 @@ class MovesInRedis(RedisStore):
             for start in range(0, len(numbers), _AT_ONCE):
                 some = numbers[start : start + _AT_ONCE]
                 done.update(zip(some, self._move(provider, [moves[number] for number in some]), strict=True))
-        written = [
-            replace(move.after, seq=move.before.seq + 1) if done[number] else None for number, move in enumerate(moves)
-        ]
+        written = [move.after if done[number] else None for number, move in enumerate(moves)]
         if ended := [job.id for job in written if job is not None and job.state in TERMINAL]:
             pipe = self._redis.pipeline(transaction=False)
             for job_id in ended:

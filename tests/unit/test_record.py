@@ -100,7 +100,7 @@ def test_a_move_keeps_to_the_table(source: JobState, target: JobState) -> None:
     assert move.before is job
     assert move.news
     assert move.announcement is None
-    assert move.after == replace(job, state=target, due_at=due, updated_at=NOW, word="new")
+    assert move.after == replace(job, state=target, seq=job.seq + 1, due_at=due, updated_at=NOW, word="new")
 
 
 @pytest.mark.parametrize("target", sorted(MOVES[JobState.POLLING]))
@@ -126,7 +126,8 @@ def test_staying_is_no_news_by_itself(state: JobState) -> None:
     job = replace(JOB, state=state)
     move = job.stay(now=NOW, due_at=NOW + 5, polls=4, attempts=1, receipt={"remote_id": "r-2"})
     assert not move.news
-    assert move.after == replace(job, due_at=NOW + 5, updated_at=NOW, polls=4, attempts=1, receipt={"remote_id": "r-2"})
+    changed = {"seq": job.seq + 1, "polls": 4, "attempts": 1, "receipt": {"remote_id": "r-2"}}
+    assert move.after == replace(job, due_at=NOW + 5, updated_at=NOW, **changed)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_an_event_that_cannot_be_read_stops_nobody(site: Site, client: httpx.Cli
         assert _ids(_jobs(found, 1)) == ["after"]
     until(lambda: sum("event_not_understood" in line for line in site.log) >= 2, "the log says so, both times")
     line = next(line for line in site.log if "event_not_understood" in line)
-    assert re.fullmatch(r"[\d-]{10} [\d:]{8},\d{3} WARNING MainProcess event_not_understood error=ValueError", line)
+    assert re.fullmatch(r"[\d-]{10} [\d:]{8},\d{3} WARNING MainProcess event_not_understood error=SettleError", line)
 
 
 def test_one_reader_serves_all_browsers(site: Site) -> None:

@@ -21,7 +21,7 @@ from providers import discover
 from providers.notification import NotGenuine, Notification, Unreadable
 from workflows.web.handler import DESK, Desk
 
-logger = logging.getLogger(__name__)  # Flower's log has lines of text, so the fields are part of them
+logger = logging.getLogger(__name__)
 
 #: A notification names a job; it carries no file. Bytes.
 LONGEST = 64 * 1024

@@ -51,7 +51,7 @@ def test_a_replica_that_follows_and_one_that_does_not(
     ledger = RedisLedger(primary, clock=clock)
     ledger.accept(new_job("one"))
     first = ledger.get("one")
-    assert ledger.copied([first], 1, 1.0) == [True]
+    assert ledger.copied([first], 1, 20.0) == [True]
     assert ledger.copied([first], 2, 0.05) == [False]
     replica.execute_command("REPLICAOF", "NO", "ONE")
     ledger.accept(new_job("two"))
@@ -66,4 +66,4 @@ def test_a_record_that_this_server_does_not_have(
     ledger.accept(new_job("known"))
     known = ledger.get("known")
     moved = replace(known, seq=known.seq + 1)
-    assert ledger.copied([known, moved, new_job("unknown")], 1, 1.0) == [True, False, False]
+    assert ledger.copied([known, moved, new_job("unknown")], 1, 20.0) == [True, False, False]

@@ -171,6 +171,8 @@ class Sentinels(Servers):
         self._ports = [guard.port for guard in guards]
         self._known: Any = Sentinel([("127.0.0.1", port) for port in self._ports])  # type: ignore[no-untyped-call]
         self._until(self._agreed, "three Sentinels that know each other")
+        for one in self._known.sentinels:  # every test would wait for their look at the servers, by default each 10 s
+            one.execute_command("SENTINEL DEBUG", "INFO-PERIOD", "500")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -180,7 +182,7 @@ class Sentinels(Servers):
         return all(one.sentinel_master(PRIMARY)["num-other-sentinels"] == 2 for one in self._known.sentinels)
 
     def _informed(self) -> Any:
-        """A Sentinel that knows the replica as one that could take over; each looks every ten seconds."""
+        """A Sentinel that knows the replica as one that could take over."""
         for one in self._known.sentinels:
             primary, replicas = one.sentinel_master(PRIMARY), one.sentinel_slaves(PRIMARY)
             if "master" in primary["flags"] and "down" not in primary["flags"] and len(replicas) == 1:

@@ -1,6 +1,6 @@
 """`--dist=loadgroup` of pytest-xdist, by the names of the tests.
 
-xdist 3.8 would write its mark `xdist_group` into the id of a test, which pytest 9.2 does not allow: no group, in silence.
+xdist 3.8 would write its mark `xdist_group` into the id of a test; pytest 9.2 does not let it, and no group is formed.
 """
 
 from __future__ import annotations

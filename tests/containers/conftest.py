@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import docker
 import pytest
 import pytest_docker_tools.wrappers.container
 from docker.errors import ImageNotFound
+from docker.models.containers import Container
+from docker.models.networks import Network
 from pytest_celery import (
     CeleryBackendCluster,
     CeleryBrokerCluster,
@@ -225,3 +228,26 @@ default_worker_container = container(
     memswap_limit=WORKER_MEMORY,
     timeout=60,
 )
+
+
+# Anything else.
+
+
+Start = Callable[..., Container]
+
+
+@pytest.fixture
+def start(docker_client: docker.DockerClient, default_pytest_celery_network: Network) -> Iterator[Start]:
+    """Starts a container under names that the others know."""
+    with ExitStack() as exits:
+
+        def run(
+            image: str, name: str, command: list[str] | None = None, *, aliases: tuple[str, ...] = (), **options: Any
+        ) -> Container:
+            started = docker_client.containers.create(image, command, hostname=name, **options)
+            exits.callback(started.remove, force=True, v=True)
+            default_pytest_celery_network.connect(started, aliases=[name, *aliases])
+            started.start()
+            return started
+
+        yield run

@@ -21,7 +21,7 @@ from kombu import Queue
 
 import tasks
 import workflows
-from config import kombu_guard, sentinel_guard, servers, traces
+from config import consumer, kombu_guard, sentinel_guard, servers, traces
 from config import runtime as shared
 from config.logs import configure
 from config.settings import settings
@@ -118,6 +118,7 @@ def make_app() -> Celery:
 
 kombu_guard.install()
 sentinel_guard.install()
+consumer.hide_passwords()
 app = make_app()
 
 

@@ -57,11 +57,11 @@ house=docker/wheelhouse
 if [ "$(uname -s)" = Linux ]; then
   tools=$(mktemp)
   awk -f docker/build-tools.awk requirements-dev.lock >"$tools"
-  mark="$version $(uname -m) $(cat requirements.lock "$tools" | sha256sum | cut -d ' ' -f 1)"
+  mark="$version $(uname -m) $(cat requirements-otel.lock "$tools" | sha256sum | cut -d ' ' -f 1)"
   if [ "$(cat "$house/.made-from" 2>/dev/null || true)" != "$mark" ]; then
     step "filling $house for Python $version"
     rm -rf "$house"
-    for lock in requirements.lock "$tools"; do
+    for lock in requirements-otel.lock "$tools"; do
       "$PYTHON" -m pip download --quiet --disable-pip-version-check --only-binary=:all: --python-version "$version" \
         --require-hashes --requirement "$lock" --dest "$house"
     done
@@ -74,6 +74,9 @@ fi
 
 step "building $APP_IMAGE from $BASE_IMAGE"
 docker build --quiet --build-arg "BASE_IMAGE=$BASE_IMAGE" --tag "$APP_IMAGE" . >/dev/null
+export OTEL_IMAGE=settle-test-otel:local
+step "building $OTEL_IMAGE, with traces"
+docker build --quiet --build-arg "BASE_IMAGE=$BASE_IMAGE" --build-arg EXTRAS=otel --tag "$OTEL_IMAGE" . >/dev/null
 step "testing with $APP_IMAGE, $REDIS_IMAGE and $RABBITMQ_IMAGE"
 # The project's own options switch the plugin's entry point off; by its module it is on for this lane.
 "$PYTHON" -m pytest -p pytest_celery.plugin tests/containers --numprocesses=2 --dist=loadgroup "$@"

@@ -1,6 +1,7 @@
 """Real containers: `make test-containers`. Other runs leave this folder out; in this one nothing is skipped.
 
-Images, by environment variable: APP_IMAGE (settle:local), REDIS_IMAGE (redis:8) and RABBITMQ_IMAGE (rabbitmq:4).
+Images, by environment variable: APP_IMAGE (settle:local), OTEL_IMAGE (settle-test-otel:local, the same with traces),
+REDIS_IMAGE (redis:8), RABBITMQ_IMAGE (rabbitmq:4) and PROMETHEUS_IMAGE (that of docker-compose.yml).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from simulator import DEFAULT_KEYS
 from simulator.control import ControlClient
 
 APP_IMAGE = os.environ.get("APP_IMAGE", "settle:local")
+OTEL_IMAGE = os.environ.get("OTEL_IMAGE", "settle-test-otel:local")
 REDIS_IMAGE = os.environ.get("REDIS_IMAGE", "redis:8")
 RABBITMQ_IMAGE = os.environ.get("RABBITMQ_IMAGE", "rabbitmq:4")
 

@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from redis import Redis
+from redis import Redis, asyncio
+from redis.asyncio import sentinel as asyncio_sentinel
 from redis.sentinel import Sentinel
 
 from config import sentinel_guard, tls
@@ -156,12 +157,9 @@ def client(own: CoreSettings, url: str, **options: Any) -> Redis:
 
 def async_client(own: CoreSettings, url: str, **options: Any) -> Any:
     """The same for an event loop."""
-    from redis import asyncio as redis  # late: only Flower needs it
-    from redis.asyncio.sentinel import Sentinel as AsyncSentinel
-
     if not sentinels(url):
-        return redis.Redis.from_url(url, **options)
-    return _primary(own, url, AsyncSentinel, options)
+        return asyncio.Redis.from_url(url, **options)
+    return _primary(own, url, asyncio_sentinel.Sentinel, options)
 
 
 def _primary(own: CoreSettings, url: str, made: Any, options: Mapping[str, Any]) -> Any:

@@ -79,7 +79,7 @@ step "building $OTEL_IMAGE, with traces"
 docker build --quiet --build-arg "BASE_IMAGE=$BASE_IMAGE" --build-arg EXTRAS=otel --tag "$OTEL_IMAGE" . >/dev/null
 step "testing with $APP_IMAGE, $REDIS_IMAGE and $RABBITMQ_IMAGE"
 # The project's own options switch the plugin's entry point off; by its module it is on for this lane.
-"$PYTHON" -m pytest -p pytest_celery.plugin tests/containers --numprocesses=2 --dist=loadgroup "$@"
+"$PYTHON" -m pytest -p pytest_celery.plugin tests/containers --numprocesses=3 --dist=loadgroup "$@"
 [ $# -eq 0 ] || exit 0 # somebody wants some of these tests only
 
 step "the acceptance tests with RabbitMQ as broker"
@@ -87,13 +87,13 @@ rabbitmq=$(docker run --detach --publish 127.0.0.1::5672 \
   --volume "$PWD/docker/rabbitmq.conf:/etc/rabbitmq/conf.d/20-settle.conf:ro" "$RABBITMQ_IMAGE")
 trap 'docker rm --force --volumes "$rabbitmq" >/dev/null; ${stop:-true}' EXIT
 timeout 60 sh -c "until docker exec $rabbitmq rabbitmqctl await_startup >/dev/null 2>&1; do sleep 0.5; done"
-for worker in gw0 gw1 gw2 gw3; do # each process of the tests has a virtual host of its own
+for worker in gw{0..5}; do # each process of the tests has a virtual host of its own
   docker exec "$rabbitmq" rabbitmqctl --quiet add_vhost "$worker" --default-queue-type quorum
   docker exec "$rabbitmq" rabbitmqctl --quiet set_permissions --vhost "$worker" guest '.*' '.*' '.*'
 done
 address=$(docker port "$rabbitmq" 5672/tcp | head -n 1)
 every_broker() {
-  "$PYTHON" -m pytest tests/acceptance -m every_broker --numprocesses=4 --dist=loadgroup --timeout=180 --broker "$1"
+  "$PYTHON" -m pytest tests/acceptance -m every_broker --numprocesses=6 --dist=loadgroup --timeout=180 --broker "$1"
 }
 every_broker "amqp://guest:guest@$address/{worker}"
 

@@ -67,6 +67,7 @@ def test_the_primary_dies(start: Start, simulator: Simulator, control: ControlCl
         "SETTLE_REDIS_PASSWORD": "a-password",
         "SETTLE_SENTINEL__MASTER": "ledger",
         **pointed_at(simulator),
+        "SETTLE_LEASE": "15",  # longer than this fail-over takes: else whoever holds an answer has lost its claim
     }
     worker = start(APP_IMAGE, "worker", Worker.command(), environment=environment)
     until(lambda: b" ready." in worker.logs(), "the worker")

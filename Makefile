@@ -139,6 +139,7 @@ $(VENV)-audit/.installed: audit/requirements.lock
 lock: ## Pin every requirement again, with hashes and without any index address
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv
 	$(VENV)-lock/bin/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o requirements.lock
+	$(VENV)-lock/bin/uv pip compile pyproject.toml --extra otel --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o requirements-otel.lock
 	$(VENV)-lock/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o requirements-dev.lock
 	for name in benchmarks/requirements benchmarks/requirements-arq audit/requirements examples/requirements docs/requirements; do $(VENV)-lock/bin/uv pip compile $$name.in --universal --generate-hashes --no-emit-index-url --no-header --quiet --upgrade --python-version 3.11 -o $$name.lock || exit 1; done
 	rm -rf $(VENV)-lock

@@ -23,7 +23,7 @@ from kombu import Queue
 
 import tasks
 import workflows
-from config import kombu_guard, sentinel_guard, servers, traces
+from config import consumer, kombu_guard, sentinel_guard, servers, traces
 from config import runtime as shared
 from config.logs import configure
 from config.settings import settings
@@ -46,7 +46,7 @@ def _modules() -> list[str]:
 def make_app() -> Celery:
     """The application for the settings of this process."""
     own = settings()
-    broker = own.broker()
+    broker, results = own.broker(), own.redis()
     on_redis = servers.redis_like(broker)
     kind = {} if on_redis else {"x-queue-type": "quorum"}
     transport = {
@@ -61,7 +61,9 @@ def make_app() -> Celery:
         "priority_steps": [0],
         **servers.transport_options(own, broker),
     }
-    celery = Celery("settle", broker=broker, backend=own.redis(), include=_modules())
+    celery = Celery(
+        "settle", broker=servers.for_celery(broker), backend=servers.for_celery(results), include=_modules()
+    )
     celery.conf.update(
         accept_content=["json"],
         task_serializer="json",
@@ -85,8 +87,9 @@ def make_app() -> Celery:
         # (UnpicklingError). It does, when the broker was away for longer than the limit. See docs/reliability.md.
         task_time_limit=own.stage_time_limit,
         task_publish_retry_policy={"max_retries": 60, "interval_start": 0.2, "interval_step": 0.5, "interval_max": 5},
-        # Flower reads it from here alone; everybody else from the address.
-        broker_use_ssl=own.redis_tls.query() if own.broker().startswith("rediss://") else False,
+        # For rediss:// Flower reads it from here alone; everybody else from the address.
+        broker_use_ssl=servers.tls_options(own, broker) or False,
+        redis_backend_use_ssl=servers.tls_options(own, results) if servers.sentinels(results) else None,
         # What is published to RabbitMQ counts when it says so: a task of another application must not get lost.
         broker_transport_options=transport if on_redis else {"confirm_publish": True},
         broker_heartbeat=20,  # RabbitMQ; a cut network is noticed within two of them
@@ -96,7 +99,7 @@ def make_app() -> Celery:
         visibility_timeout=own.visibility_timeout,
         result_backend_transport_options={
             "visibility_timeout": own.visibility_timeout,
-            **servers.transport_options(own, own.redis()),
+            **servers.transport_options(own, results),
         },
         result_backend_always_retry=True,
         result_backend_max_retries=20,
@@ -117,6 +120,7 @@ def make_app() -> Celery:
 
 kombu_guard.install()
 sentinel_guard.install()
+consumer.hide_passwords()
 app = make_app()
 
 

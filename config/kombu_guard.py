@@ -12,6 +12,9 @@ the connection is gone, finds that out and makes a new one.
 
 For each command to the broker kombu makes a new client of redis-py, which takes longer than the command (0.1 ms). Here
 a channel keeps the one it made for as long as it keeps its connections.
+
+With `amqps://` a certificate is compared with the name of the first broker that was ever connected to, for all of them;
+and with 127.0.0.1 where the address says localhost. Here with the name in the address, each time.
 """
 
 from __future__ import annotations
@@ -19,16 +22,17 @@ from __future__ import annotations
 from functools import wraps
 from typing import Any
 
+from kombu.transport import pyamqp, virtual
 from kombu.transport import redis as transport
-from kombu.transport import virtual
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 
 def install() -> None:
-    """Put all three in place. Safe to call again."""
+    """Put all of them in place. Safe to call again."""
     _guard_detached_channels()
     _guard_lost_acknowledgements()
     _keep_clients()
+    _verify_names()
 
 
 def _guard_detached_channels() -> None:
@@ -82,3 +86,19 @@ def _keep_clients() -> None:
 
     create_client.guarded = True  # type: ignore[attr-defined]
     channel._create_client = create_client
+
+
+def _verify_names() -> None:
+    transport_of_amqp: Any = pyamqp.Transport
+    original = transport_of_amqp.establish_connection
+    if getattr(original, "guarded", False):
+        return
+
+    @wraps(original)
+    def establish_connection(self: Any) -> Any:
+        if isinstance(self.client.ssl, dict):  # shared by all connections of an application: changed in a copy
+            self.client.ssl = {**self.client.ssl, "server_hostname": self.client.hostname}
+        return original(self)
+
+    establish_connection.guarded = True  # type: ignore[attr-defined]
+    transport_of_amqp.establish_connection = establish_connection

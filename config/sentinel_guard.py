@@ -7,6 +7,9 @@ makes of `READONLY`: the connection is lost.
 
 And a connection that was lost in the middle of a command is opened again to the same server as before, for as often as
 it is tried again. Here the Sentinels are asked each time.
+
+And a Sentinel that is gone is asked eleven times, for twenty seconds, before the next one is. Here each is asked once:
+the next one is the second try.
 """
 
 from __future__ import annotations
@@ -14,15 +17,21 @@ from __future__ import annotations
 from functools import wraps
 from typing import Any
 
+from redis.asyncio import retry as asyncio_retry
+from redis.asyncio import sentinel as asyncio_sentinel
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
-from redis.sentinel import SentinelManagedConnection
+from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelManagedConnection
 
 _NOT_THE_PRIMARY = ("UNBLOCKED", "NOREPLICAS", "MASTERDOWN")
 
 
 def install() -> None:
-    """Change every connection that Sentinels lead to, whoever opens it. Safe to call again."""
+    """Change every connection to Sentinels, and that they lead to, whoever opens it. Safe to call again."""
+    _ask_once(Sentinel, Retry)
+    _ask_once(asyncio_sentinel.Sentinel, asyncio_retry.Retry)
     connection: Any = SentinelManagedConnection
     if getattr(connection, "guarded", False):
         return
@@ -46,3 +55,18 @@ def install() -> None:
 
     connection.read_response, connection.send_packed_command = read_response, send_packed_command
     connection.guarded = True
+
+
+def _ask_once(kind: Any, retry: Any) -> None:
+    original = kind.__init__
+    if getattr(original, "guarded", False):
+        return
+
+    @wraps(original)
+    def begin(self: Any, *args: Any, **options: Any) -> None:
+        original(self, *args, **options)
+        for one in self.sentinels:
+            one.set_retry(retry(NoBackoff(), 0))
+
+    begin.guarded = True  # type: ignore[attr-defined]
+    kind.__init__ = begin

@@ -2,6 +2,7 @@
 
 `redis://host:6379/0` is one server. `sentinel://one:26379;sentinel://two:26379/0` are the Sentinels of a primary and
 its replicas: each new connection asks them who the primary is, so a fail-over only costs the connections it breaks.
+With `rediss://` it is TLS; with `sentinels://` it is TLS to the Sentinels and to the servers that they name.
 """
 
 from __future__ import annotations
@@ -10,37 +11,38 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from redis import Redis
+from redis import Redis, asyncio
+from redis.asyncio import sentinel as asyncio_sentinel
 from redis.sentinel import Sentinel
 
-from config import sentinel_guard
+from config import sentinel_guard, tls
 from jobs.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from config.settings import CoreSettings
 
-_SENTINEL = "sentinel"
+_SENTINEL, _SENTINEL_TLS = "sentinel", "sentinels"
 _SENTINEL_PORT = 26379
 
 #: Addresses of the ledger.
-LEDGERS = ("redis", "rediss", _SENTINEL, "unix")
+LEDGERS = ("redis", "rediss", _SENTINEL, _SENTINEL_TLS, "unix")
 
 
 def sentinels(url: str) -> bool:
     """Whether an address is one of Sentinels."""
-    return urlsplit(url).scheme == _SENTINEL
+    return urlsplit(url).scheme in (_SENTINEL, _SENTINEL_TLS)
 
 
 def redis_like(url: str) -> bool:
     """Whether a broker is a Redis: then its queues are lists that anybody can read."""
-    return urlsplit(url).scheme in ("redis", "rediss", _SENTINEL)
+    return urlsplit(url).scheme in ("redis", "rediss", _SENTINEL, _SENTINEL_TLS)
 
 
 def brokers() -> tuple[str, ...]:
-    """The schemes of the brokers that kombu knows."""
+    """The schemes of brokers: those that kombu knows, and our own."""
     from kombu.transport import TRANSPORT_ALIASES  # late: only whoever names a broker of its own needs it
 
-    return tuple(TRANSPORT_ALIASES)
+    return (*TRANSPORT_ALIASES, _SENTINEL_TLS)
 
 
 def check(name: str, url: str, schemes: Collection[str]) -> None:
@@ -103,39 +105,72 @@ def complete(url: str, password: str | None = None) -> str:
     return ";".join(whole)
 
 
-def _sentinel_options(own: CoreSettings) -> dict[str, Any]:
+def for_celery(url: str) -> str:
+    """An address as kombu and Celery read it: they know one scheme for Sentinels, and TLS beside it."""
+    return ";".join(part.replace(f"{_SENTINEL_TLS}://", f"{_SENTINEL}://", 1) for part in url.split(";"))
+
+
+def tls_options(own: CoreSettings, url: str) -> dict[str, Any]:
+    """What Celery must know of TLS beside the address: nothing, or the certificates and that they are verified."""
+    scheme = urlsplit(url).scheme
+    if scheme in tls.OF_BROKER:
+        return own.broker_tls.options()
+    return dict(own.redis_tls.query()) if scheme in tls.OF_REDIS else {}
+
+
+def _sentinel_options(own: CoreSettings, url: str) -> dict[str, Any]:
+    """How to talk to the Sentinels themselves. One that hangs must not be waited for."""
     password = own.sentinel.password.get_secret_value() if own.sentinel.password else None
-    return {"password": password} if password else {}
+    return {
+        "socket_connect_timeout": 5,
+        "socket_timeout": 5,
+        **({"password": password} if password else {}),
+        **_redis_tls(own, url),
+    }
+
+
+def _redis_tls(own: CoreSettings, url: str) -> dict[str, Any]:
+    return {"ssl": True, **own.redis_tls.query()} if urlsplit(url).scheme == _SENTINEL_TLS else {}
 
 
 def transport_options(own: CoreSettings, url: str) -> dict[str, Any]:
     """What Celery must know beside the address: nothing, or the name of the primary."""
     if not sentinels(url):
         return {}
-    return {"master_name": own.sentinel.master, "sentinel_kwargs": _sentinel_options(own)}
+    return {"master_name": own.sentinel.master, "sentinel_kwargs": _sentinel_options(own, url)}
 
 
 def client(own: CoreSettings, url: str, **options: Any) -> Redis:
     """A client of the server, or of whichever server is the primary when it connects.
 
     Args:
-        own: name and password for the Sentinels.
+        own: name and password for the Sentinels, and certificates.
         url: the address, complete.
         options: of the connections.
     """
     if not sentinels(url):
         one: Redis = Redis.from_url(url, **options)
         return one
+    primary: Redis = _primary(own, url, Sentinel, options)
+    return primary
+
+
+def async_client(own: CoreSettings, url: str, **options: Any) -> Any:
+    """The same for an event loop."""
+    if not sentinels(url):
+        return asyncio.Redis.from_url(url, **options)
+    return _primary(own, url, asyncio_sentinel.Sentinel, options)
+
+
+def _primary(own: CoreSettings, url: str, made: Any, options: Mapping[str, Any]) -> Any:
     sentinel_guard.install()
     parts = [urlsplit(part) for part in url.split(";")]
     timeouts = {name: value for name, value in options.items() if name.startswith("socket_")}
     hosts = [(part.hostname or "127.0.0.1", part.port or _SENTINEL_PORT) for part in parts]
-    made: Any = Sentinel  # its stubs know no types
-    known = made(hosts, sentinel_kwargs={**timeouts, **_sentinel_options(own)})
+    known = made(hosts, sentinel_kwargs={**_sentinel_options(own, url), **timeouts})
     # Through `from_url`, for what it does to user, password and database; the host it reads is never used.
     login: Mapping[str, Any] = Redis.from_url(
-        url.split(";")[0].replace("sentinel:", "redis:", 1)
+        url.split(";")[0].replace(f"{parts[0].scheme}:", "redis:", 1)
     ).get_connection_kwargs()
     kept = {name: login[name] for name in ("username", "password", "db") if name in login}
-    primary: Redis = known.master_for(own.sentinel.master, **kept, **options)
-    return primary
+    return known.master_for(own.sentinel.master, **kept, **_redis_tls(own, url), **options)

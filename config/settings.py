@@ -12,9 +12,9 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Self, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, ValidationError, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, model_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -23,8 +23,9 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from config import embedded, servers, targets
+from config import embedded, servers, targets, tls
 from config.targets import DownstreamSettings, WebhookSettings
+from config.tls import BrokerTLSSettings, RedisTLSSettings
 from jobs.errors import ConfigurationError
 from jobs.ledger import ClaimLimits
 from jobs.nearest import did_you_mean
@@ -94,23 +95,10 @@ def _there(module: str) -> bool:
 
 
 class SentinelSettings(_Group):
-    """For a `sentinel://` address. Environment: `SETTLE_SENTINEL__<FIELD>`."""
+    """For a `sentinel://` or `sentinels://` address. Environment: `SETTLE_SENTINEL__<FIELD>`."""
 
     master: str = Field("mymaster", min_length=1, description="what the Sentinels call the primary")
     password: SecretStr | None = Field(None, description="of the Sentinels themselves")
-
-
-class RedisTLSSettings(_Group):
-    """For `rediss://` addresses, which are always verified. Environment: `SETTLE_REDIS_TLS__<FIELD>`."""
-
-    ca_file: FilePath | None = Field(None, description="PEM: who may sign the server's certificate; else the system's")
-    cert_file: FilePath | None = Field(None, description="PEM: the certificate by which Redis knows Settle")
-    key_file: FilePath | None = Field(None, description="PEM: its private key")
-
-    def query(self) -> dict[str, str]:
-        """What redis-py, kombu and Celery take for it in an address."""
-        files = {"ssl_ca_certs": self.ca_file, "ssl_certfile": self.cert_file, "ssl_keyfile": self.key_file}
-        return {"ssl_cert_reqs": "required", **{name: str(path) for name, path in files.items() if path is not None}}
 
 
 class CoreSettings(BaseSettings):
@@ -148,6 +136,7 @@ class CoreSettings(BaseSettings):
     sentinel: SentinelSettings = SentinelSettings()
     broker_url: SecretStr | None = Field(None, description="another broker than Redis")
     redis_tls: RedisTLSSettings = RedisTLSSettings()
+    broker_tls: BrokerTLSSettings = BrokerTLSSettings()
     secrets_dir: Path | None = Field(None, description="a folder with a file per secret, named like its variable")
     health_file: Path | None = Field(None, description="touched with each heartbeat of a worker, for health checks")
     schedules: Path | None = Field(None, description="TOML or JSON: workflows on a crontab, for `settle beat`")
@@ -184,22 +173,11 @@ class CoreSettings(BaseSettings):
             raise ValueError(
                 "SETTLE_VISIBILITY_TIMEOUT must exceed SETTLE_STAGE_TIME_LIMIT, or a running stage is delivered again"
             )
-        addresses = {"SETTLE_REDIS_URL": self.redis_url, "SETTLE_BROKER_URL": self.broker_url}
-        for name, url in addresses.items():
-            if url is not None:
-                known = servers.LEDGERS if name == "SETTLE_REDIS_URL" else servers.brokers()
-                servers.check(name, url.get_secret_value(), known)
-            if url is not None and "ssl_" in urlsplit(url.get_secret_value()).query:
-                raise ValueError(
-                    f"{name}: leave out its ssl_ parameters and set SETTLE_REDIS_TLS__CA_FILE and the like"
-                )
-        secured = any(url and url.get_secret_value().startswith(_TLS) for url in addresses.values())
-        if self.redis_tls != RedisTLSSettings() and not secured:
-            raise ValueError(
-                "SETTLE_REDIS_TLS__… is set, but no address begins with rediss://, so nothing is encrypted"
-            )
-        if (self.redis_tls.cert_file is None) != (self.redis_tls.key_file is None):
-            raise ValueError("SETTLE_REDIS_TLS__CERT_FILE and SETTLE_REDIS_TLS__KEY_FILE: set both or neither")
+        urls = {"SETTLE_REDIS_URL": self.redis_url, "SETTLE_BROKER_URL": self.broker_url}
+        addresses = {name: url.get_secret_value() for name, url in urls.items() if url is not None}
+        for name, address in addresses.items():
+            servers.check(name, address, servers.LEDGERS if name == "SETTLE_REDIS_URL" else servers.brokers())
+        tls.check(addresses, self.redis_tls, self.broker_tls)
         targets.check(self.webhooks, self.downstream, self.providers())
         for name, provider in self.providers().items():
             if self.lease <= provider.longest_submission:

@@ -6,11 +6,13 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from config.embedded import EmbeddedRedis
+from tests.groups import Groups
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and all that they start would do so, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -21,6 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The acceptance tests that are marked `every_broker` run on the broker that is asked for."""
     told = "redis (default), sentinel, or the address of a RabbitMQ, with {worker} for the name of the test process"
     parser.addoption("--broker", default="redis", help=told)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups | None:
+    """Groups that are groups."""
+    return Groups(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.fixture(autouse=True)

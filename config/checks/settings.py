@@ -34,16 +34,18 @@ def in_clear(own: CoreSettings) -> list[Finding]:
                 )
             )
     for variable, url in {"SETTLE_REDIS_URL": own.redis(), "SETTLE_BROKER_URL": own.broker()}.items():
-        if _exposed(url, "redis", "amqp") and not (variable == "SETTLE_BROKER_URL" and own.broker_url is None):
+        if _exposed(url, "redis", "sentinel", "amqp") and not (
+            variable == "SETTLE_BROKER_URL" and own.broker_url is None
+        ):
             findings.append(
                 warning(
                     f"{variable}: without TLS the password and all bodies travel in clear text",
-                    "use rediss:// or amqps://, or keep that network to Settle's own machines (SECURITY.md)",
+                    "use rediss://, sentinels:// or amqps://, or keep that network to Settle's machines (SECURITY.md)",
                 )
             )
     return findings
 
 
 def _exposed(url: str, *schemes: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme in schemes and (parts.hostname or "") not in _HERE
+    parts = [urlsplit(part) for part in url.split(";")]
+    return any(part.scheme in schemes and (part.hostname or "") not in _HERE for part in parts)

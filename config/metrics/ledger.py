@@ -12,9 +12,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from config import servers
 from config.metrics.declared import OF_LEDGER, Kind
 from config.metrics.declared import Metric as Declared
 from config.runtime import Runtime
@@ -45,8 +45,8 @@ class LedgerCollector(Collector):
         self._lock = threading.Lock()
         self._held: tuple[float, dict[str, list[Value]]] | None = None
         self._broker: Any = None
-        if run.settings.broker().startswith(("redis://", "rediss://")):
-            self._broker = Redis.from_url(run.settings.broker(), socket_timeout=5, socket_connect_timeout=5)
+        if servers.redis_like(broker := run.settings.broker()):
+            self._broker = servers.client(run.settings, broker, socket_timeout=5, socket_connect_timeout=5)
 
     def describe(self) -> Iterable[Metric]:
         """The metrics without values: nobody is asked when it is registered."""

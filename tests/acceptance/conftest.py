@@ -112,11 +112,8 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
         yield _house(tmp_path, own, exits)
 
 
-#: With `--dist=loadgroup` each pool has a process of the tests to itself, and shares its house there.
-_POOLS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("prefork", "threads", "solo")]
-
-
-@pytest.fixture(scope="module", params=_POOLS)
+# With `--dist=loadgroup` the tests of a pool run in one process, and share its house there (tests/groups.py).
+@pytest.fixture(scope="module", params=["prefork", "threads", "solo"])
 def pool(request: pytest.FixtureRequest) -> str:
     """Each pool that Settle works in."""
     return str(request.param)

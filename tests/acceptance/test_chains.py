@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from kombu.exceptions import ChannelError
 
 from simulator import samples
 from tests.waiting import until
-from workflows.command.stack import Process, running, signing
+from workflows.command.stack import Process, signing
 
 from .conftest import PYTHON, House
 from .test_robust import QUICK
@@ -27,7 +28,7 @@ WORKER = ("-P", "prefork", "-c", "2")
 
 
 def _billing(house: House) -> None:
-    """Start the worker of the other application."""
+    """Start the worker of the other application, and who starts it again: a stock worker ends with a fail-over."""
     command = [PYTHON, "-m", "celery", "-A", "tests.acceptance.billing", "worker", "-Q", "billing", "-P", "solo"]
     environment = {
         **os.environ,
@@ -36,9 +37,23 @@ def _billing(house: House) -> None:
         "BILLING_BOOKS": str(_books(house)),
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
-    process = Process("billing", [*command, "-l", "INFO"], environment, lambda *_: None)
-    house.exits.enter_context(running(process))
-    process.wait_for(" ready.")
+
+    def start() -> Process:
+        return Process("billing", [*command, "-l", "INFO"], environment, lambda *_: None)
+
+    def supervise(process: Process) -> None:
+        while not over.wait(0.1):
+            if process.process.poll() is not None:
+                process.stop()
+                process = start()
+        process.stop()
+
+    first, over = start(), threading.Event()
+    first.wait_for(" ready.")
+    supervisor = threading.Thread(target=supervise, args=(first,))
+    supervisor.start()
+    house.exits.callback(supervisor.join)
+    house.exits.callback(over.set)
 
 
 def _told(house: House) -> list[dict[str, Any]]:
@@ -164,7 +179,8 @@ def test_a_group_and_a_killed_worker(house: House, tmp_path: Path) -> None:
     house.environment.update(QUICK)
     _billing(house)
     for number in range(5):
-        house.sim.plan("lettrlabs", f"m-{number}", outcome="success", duration=60 + 90 * number)
+        seconds = (1 + 1.5 * number) * house.servers.speed
+        house.sim.plan("lettrlabs", f"m-{number}", outcome="success", duration=seconds)
     jobs = [
         {"workflow": "lettrlabs.convert", "kwargs": {"conversions": [samples.conversion(f"m-{n}")]}} for n in range(5)
     ]

@@ -1,13 +1,15 @@
 """Real containers: `make test-containers`. Other runs leave this folder out; in this one nothing is skipped.
 
-Images, by environment variable: APP_IMAGE (settle:local), REDIS_IMAGE (redis:8) and RABBITMQ_IMAGE (rabbitmq:4).
+Images, by environment variable: APP_IMAGE (settle:local), OTEL_IMAGE (settle-test-otel:local, the same with traces),
+REDIS_IMAGE (redis:8), RABBITMQ_IMAGE (rabbitmq:4) and PROMETHEUS_IMAGE (that of docker-compose.yml).
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import docker
 import pytest
 import pytest_docker_tools.wrappers.container
 from docker.errors import ImageNotFound
+from docker.models.containers import Container
+from docker.models.networks import Network
 from pytest_celery import (
     CeleryBackendCluster,
     CeleryBrokerCluster,
@@ -29,6 +33,7 @@ from simulator import DEFAULT_KEYS
 from simulator.control import ControlClient
 
 APP_IMAGE = os.environ.get("APP_IMAGE", "settle:local")
+OTEL_IMAGE = os.environ.get("OTEL_IMAGE", "settle-test-otel:local")
 REDIS_IMAGE = os.environ.get("REDIS_IMAGE", "redis:8")
 RABBITMQ_IMAGE = os.environ.get("RABBITMQ_IMAGE", "rabbitmq:4")
 
@@ -225,3 +230,26 @@ default_worker_container = container(
     memswap_limit=WORKER_MEMORY,
     timeout=60,
 )
+
+
+# Anything else.
+
+
+Start = Callable[..., Container]
+
+
+@pytest.fixture
+def start(docker_client: docker.DockerClient, default_pytest_celery_network: Network) -> Iterator[Start]:
+    """Starts a container under names that the others know."""
+    with ExitStack() as exits:
+
+        def run(
+            image: str, name: str, command: list[str] | None = None, *, aliases: tuple[str, ...] = (), **options: Any
+        ) -> Container:
+            started = docker_client.containers.create(image, command, hostname=name, **options)
+            exits.callback(started.remove, force=True, v=True)
+            default_pytest_celery_network.connect(started, aliases=[name, *aliases])
+            started.start()
+            return started
+
+        yield run

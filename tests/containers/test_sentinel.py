@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
-import docker
 import pytest
 from docker.models.containers import Container
-from docker.models.networks import Network
 
 from simulator import samples
 from simulator.control import ControlClient
 
-from .conftest import APP_IMAGE, REDIS_IMAGE, Simulator, Worker, pointed_at
+from .conftest import APP_IMAGE, REDIS_IMAGE, Simulator, Start, Worker, pointed_at
 from .load import until
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(240)]
-
-Start = Callable[..., Container]
 
 #: What an application does that has none of our code.
 SEND = """
@@ -33,21 +27,6 @@ for name, kwargs in json.loads(sys.argv[2]).items():
     app.send_task("settle.lettrlabs.convert", kwargs=kwargs, task_id=name)
 """
 ADDRESS = ";".join(f"sentinel://:a-password@sentinel-{number}:26379" for number in range(3))
-
-
-@pytest.fixture
-def start(docker_client: docker.DockerClient, default_pytest_celery_network: Network) -> Iterator[Start]:
-    """Starts a container under a name that the others know."""
-    with ExitStack() as exits:
-
-        def run(image: str, name: str, command: list[str], **options: Any) -> Container:
-            started = docker_client.containers.create(image, command, hostname=name, **options)
-            exits.callback(started.remove, force=True, v=True)
-            default_pytest_celery_network.connect(started, aliases=[name])
-            started.start()
-            return started
-
-        yield run
 
 
 def _server(start: Start, name: str, *arguments: str) -> Container:
@@ -88,6 +67,7 @@ def test_the_primary_dies(start: Start, simulator: Simulator, control: ControlCl
         "SETTLE_REDIS_PASSWORD": "a-password",
         "SETTLE_SENTINEL__MASTER": "ledger",
         **pointed_at(simulator),
+        "SETTLE_LEASE": "15",  # longer than this fail-over takes: else whoever holds an answer has lost its claim
     }
     worker = start(APP_IMAGE, "worker", Worker.command(), environment=environment)
     until(lambda: b" ready." in worker.logs(), "the worker")

@@ -1,4 +1,4 @@
-"""What kombu is guarded from: a worker that forgets how much it may hold."""
+"""What kombu is guarded from: a worker that forgets how much it may hold, a certificate for another name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 from kombu import Connection, Consumer, Message, Producer, Queue
+from kombu.exceptions import OperationalError
+from kombu.transport import pyamqp
 
 from config import kombu_guard
 from config.embedded import EmbeddedRedis
+from config.tls import BrokerTLSSettings
 from tests.waiting import until
 
 
@@ -29,3 +32,24 @@ def test_a_lost_acknowledgement_costs_no_place(tmp_path: Path, caplog: pytest.Lo
             server.start()
         assert "Couldn't ack" in caplog.text
         assert channel.qos.can_consume()
+
+
+def test_each_broker_is_verified_by_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the second one, after the first did not answer; and by the name in the address, not the number behind it."""
+    kombu_guard.install()
+    asked: list[str] = []
+
+    class Refused:
+        def __init__(self, *, host: str, ssl: dict[str, str], **_: object) -> None:
+            asked.append(ssl["server_hostname"])
+
+        def connect(self) -> None:
+            raise ConnectionRefusedError
+
+    monkeypatch.setattr(pyamqp.Transport, "Connection", Refused)
+    options = BrokerTLSSettings().options()
+    for _ in range(2):  # an application shares its options among its connections
+        connection = Connection("amqps://one//;amqps://localhost//", ssl=options)
+        with pytest.raises(OperationalError):
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+    assert asked == ["one", "localhost"] * 2

@@ -20,7 +20,7 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", *OTHERS])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-otel.lock", "requirements-dev.lock", *OTHERS])
 def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
     """Exact versions, at least one hash each, and no address of an index."""
     text = (ROOT / name).read_text()
@@ -42,13 +42,24 @@ def test_every_package_of_node_is_pinned_and_hashed() -> None:
     assert "resolved" not in text
 
 
-def test_the_locks_agree() -> None:
-    """What production runs is what was tested."""
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-otel.lock"])
+def test_the_locks_agree(name: str) -> None:
+    """What production runs is what was tested, with traces or without."""
     pins = [
-        dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", (ROOT / name).read_text(), re.M))
-        for name in ("requirements.lock", "requirements-dev.lock")
+        dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", (ROOT / lock).read_text(), re.M))
+        for lock in (name, "requirements-dev.lock")
     ]
-    assert {name: version for name, version in pins[1].items() if name in pins[0]} == pins[0]
+    assert {package: version for package, version in pins[1].items() if package in pins[0]} == pins[0]
+
+
+def test_the_lock_with_traces_holds_the_other() -> None:
+    """And the packages that make them."""
+    plain, traces = (
+        set(re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / name).read_text(), re.M))
+        for name in ("requirements.lock", "requirements-otel.lock")
+    )
+    assert plain < traces
+    assert "opentelemetry-sdk" in traces - plain
 
 
 def test_the_procfile_names_each_process_type() -> None:

@@ -21,6 +21,7 @@ from jobs.errors import ConfigurationError
         ("redis://host:1/2", "a", "redis://:a@host:1/2"),
         ("rediss://settle@host:1/2?x=1", "p@:/;", "rediss://settle:p%40%3A%2F%3B@host:1/2?x=1&ssl_cert_reqs=required"),
         ("sentinel://a:1;sentinel://b:2/3", None, "sentinel://a:1/3;sentinel://b:2/3"),
+        ("sentinels://a:1;sentinels://b/3", "s", "sentinels://:s@a:1/3;sentinels://:s@b/3"),
         ("sentinel://a;sentinel://b", "s", "sentinel://:s@a;sentinel://:s@b"),
         ("sentinel://u:p@a:1/3; sentinel://b:2;", None, "sentinel://u:p@a:1/3;sentinel://u:p@b:2/3"),
     ],
@@ -37,6 +38,7 @@ def test_an_address_is_completed(url: str, password: str | None, complete: str) 
         ("redis://:secret-1@host/0", "secret-2", "SETTLE_REDIS_PASSWORD: the address has a password already"),
         ("sentinel://a/1;sentinel://b/2", None, "SETTLE_REDIS_URL: all Sentinels need the same"),
         ("sentinel://:secret-1@a;sentinel://:secret-2@b", None, "SETTLE_REDIS_URL: all Sentinels need the same"),
+        ("sentinel://a;sentinels://b", None, "SETTLE_REDIS_URL: all Sentinels need the same"),
         ("sentinel://a;redis://b", None, "SETTLE_REDIS_URL: all Sentinels need the same"),
     ],
 )
@@ -61,9 +63,11 @@ def test_a_client_asks_the_sentinels() -> None:
         ("a", 1, "of-the-sentinels", 5),
         ("b", 26379, "of-the-sentinels", 5),
     ]
+    assert {sentinel.get_retry().get_retries() for sentinel in pool.sentinel_manager.sentinels} == {0}  # then the next
     login = {name: pool.connection_kwargs[name] for name in ("username", "password", "db")}
     assert (pool.service_name, login) == ("ledger", {"username": "settle", "password": "of-the-servers", "db": 3})
-    options = {"master_name": "ledger", "sentinel_kwargs": {"password": "of-the-sentinels"}}
+    patience = {"socket_connect_timeout": 5, "socket_timeout": 5}
+    options = {"master_name": "ledger", "sentinel_kwargs": {"password": "of-the-sentinels", **patience}}
     assert servers.transport_options(own, own.redis()) == options
     assert servers.transport_options(own, "amqp://host//") == {}
 

@@ -151,8 +151,8 @@ def listen(client: Celery, seen: Seen, stop: threading.Event) -> None:
                 continue
 
 
-def inspected(client: Celery) -> Iterator[tuple[str, str]]:
-    inspect = client.control.inspect(timeout=10, limit=len(WORKERS))
+def inspected(client: Celery, workers: int = len(WORKERS)) -> Iterator[tuple[str, str]]:
+    inspect = client.control.inspect(timeout=10, limit=workers)
     for name in ("active", "reserved", "scheduled", "stats", "conf", "report", "active_queues", "revoked", "settle"):
         answer = inspect._request(name, **({"with_defaults": True} if name == "conf" else {}))  # type: ignore[attr-defined]
         assert answer, name

@@ -54,11 +54,21 @@ class Server:
         return f"rediss://{user}:{password}@{host}:{self.port}/0"
 
 
-def _binary() -> str:
+def binary() -> str:
+    """The redis-server with TLS; a Sentinel is the same program."""
     found = os.environ.get("TLS_REDIS", "")
     if not Path(found).is_file():
         pytest.fail("TLS_REDIS names no redis-server: run `make test-tls`")
     return found
+
+
+def certified(authority: Authority, name: str) -> list[str]:
+    """Its options for a certificate for `localhost` only, and for clients that need one, too."""
+    cert, key = authority.write(name, "localhost")
+    return [
+        "--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-ca-cert-file", str(authority.file),
+        "--tls-auth-clients", "yes",
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -70,13 +80,11 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="session")
 def server(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Redis with a certificate for `localhost` only."""
-    cert, key = authority.write("redis", "localhost")
     own_cert, own_key = authority.write("settle", "settle.example")
     port, plain = free_port(), free_port()
     command = [
-        _binary(), "--tls-port", str(port), "--port", str(plain), "--bind", "127.0.0.1", "--requirepass", PASSWORD,
-        "--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-ca-cert-file", str(authority.file),
-        "--tls-auth-clients", "yes", "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction",
+        binary(), "--tls-port", str(port), "--port", str(plain), "--bind", "127.0.0.1", "--requirepass", PASSWORD,
+        *certified(authority, "redis"), "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction",
         "--dir", str(tmp_path_factory.mktemp("tls-redis")),
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

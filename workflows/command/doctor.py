@@ -53,7 +53,9 @@ def _workers(run: Runtime) -> list[Finding]:
     from tasks.inspect import digests, machine_offset
 
     try:
-        answers = app.control.broadcast("settle", reply=True, timeout=_PATIENCE) or []
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0)  # else it is tried for half a minute
+            answers = app.control.broadcast("settle", reply=True, timeout=_PATIENCE, connection=connection) or []
     except (OperationalError, RedisError, OSError) as error:
         what = f"the broker does not answer ({type(error).__name__})"
         return [Finding(Level.REFUSED, what, "check SETTLE_BROKER_URL, and that the server runs")]

@@ -14,8 +14,8 @@ from typing import Any
 
 import click
 from pydantic import ValidationError
-from redis import Redis
 
+from config import servers
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError, IllegalMove, InvalidJob
 from jobs.inbox import Inbox
@@ -56,9 +56,9 @@ def receive_all(run: Runtime, announcer: Announcer) -> None:
         IllegalMove: some are still held by whoever had taken them.
     """
     url = run.settings.broker()
-    if not url.startswith(("redis://", "rediss://")):
+    if not servers.redis_like(url):
         return  # another broker was not restored: what waits there was never received
-    with Redis.from_url(url, decode_responses=True) as broker:
+    with servers.client(run.settings, url, decode_responses=True) as broker:
         inbox = Inbox(broker, INTAKE_QUEUE, lease=run.settings.lease, clock=run.clock)
         end = time.monotonic() + run.settings.lease + 5
         while receive(run, inbox, announcer) or inbox.held():

@@ -12,10 +12,9 @@ from celery import Celery
 from flower import command
 from flower.app import Flower
 from flower.urls import settings as of_flower
-from redis import asyncio as redis
 from tornado.options import options
 
-from config import logs
+from config import logs, servers
 from config.runtime import Runtime
 from config.settings import FlowerSettings
 from jobs.errors import ConfigurationError
@@ -51,7 +50,8 @@ def feed(run: Runtime) -> Feed:
     ledger, providers = run.ledger, list(run.settings.providers())
     if not isinstance(ledger, RedisLedger):
         raise ConfigurationError("the Jobs page follows a ledger in Redis")
-    client: Any = redis.Redis.from_url(
+    client = servers.async_client(
+        run.settings,
         run.settings.redis(),
         decode_responses=True,
         socket_timeout=15,

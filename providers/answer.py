@@ -47,7 +47,7 @@ def problem(status: int, reason: str, *, wait: float | None = None) -> ProviderE
     if status in (429, 503):
         return Busy(reason, retry_after=wait)
     if status in (401, 403):
-        return Unauthorized(reason)
+        return Unauthorized(reason, status=status)
     if status in (404, 410):
         return NotFound(reason)
     if status == 408 or status >= 500:  # a gateway may time out after the request went on
@@ -118,7 +118,7 @@ class Answer:
         if 200 <= self.status < 300:
             return self
         if self.status in (401, 403):
-            raise Unauthorized(f"HTTP {self.status}: the key is not accepted")
+            raise Unauthorized(f"HTTP {self.status}: the key is not accepted", status=self.status)
         reason = f"HTTP {self.status}" if self.status >= 500 or self.status == 429 else self.reason(*names)
         raise problem(self.status, reason, wait=retry_after(self.headers))
 

@@ -123,9 +123,18 @@ class BadAnswer(TransientError):
 
 
 class Unauthorized(ProviderError):
-    """The key (or session) is not accepted."""
+    """The key (or session) is not accepted.
+
+    Args:
+        message: the reason, scrubbed.
+        status: 401 or 403, of HTTP or of the body that stands for it.
+    """
 
     kind = "unauthorized"
+
+    def __init__(self, message: str, *, status: int = 401) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class PermanentError(ProviderError):

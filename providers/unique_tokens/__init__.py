@@ -52,7 +52,7 @@ class UniqueTokensSettings(ProviderSettings):
         "plain", description="filehashes.data is that of the plain or the gz file"
     )
     forbidden: Literal["order", "key"] = Field(
-        "order", description="401 or 403 to an order in a session that is accepted: about the order, or about the key"
+        "order", description="403 to an order in a session that is accepted: about the order, or about the key"
     )
     dismantle: bool = Field(True, description="delete a line once its files are stored and verified")
 

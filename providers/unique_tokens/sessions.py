@@ -112,7 +112,7 @@ class SessionProvider(Provider):
         """What a 401 or 403 within a session means: the codes for a strange line and a dead session may be the same.
 
         The lines belong to their session, so it is given up only if its own list is refused as well. If it is not, the
-        call was refused for what it asks (an order for its payment): the Api-Key is not even sent with it.
+        call was refused for what it asks: 403 to an order is about its payment, 401 still about who we are.
         """
         try:
             check(await self.http.call("GET", "/api/tokens", headers={"Session-Key": session}))
@@ -122,7 +122,7 @@ class SessionProvider(Provider):
             return Busy(f"the session is not accepted any more ({refused})", retry_after=1.0)
         except ProviderError as error:
             return Busy(f"{refused}; whether the session is alive could not be asked ({error})")
-        if not reading and self.settings.forbidden == "key":
+        if not reading and (refused.status != 403 or self.settings.forbidden == "key"):
             return refused
         return Refused(f"{refused}; the session itself is accepted", status=403)
 

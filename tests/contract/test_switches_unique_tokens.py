@@ -52,7 +52,12 @@ CASES = [
     Case("reused_payment", "refused", {"payment_code": 409}, ends=_ONCE),
     Case("unpaid", (PRODUCE.reference,), ends=_REFUSED),
     Case("unpaid", ("pi_of_somebody_else",)),
-    Case("payment_code", 401, {"unpaid": (PRODUCE.reference,)}, ends=_REFUSED),
+    Case(
+        "payment_code",
+        401,
+        {"unpaid": (PRODUCE.reference,)},
+        ends={journey: end.replace("Refused", "Unauthorized") for journey, end in _REFUSED.items()},
+    ),
     Case("payment_code", 403, {"unpaid": (PRODUCE.reference,)}, ends=_REFUSED),
     Case(
         "payment_code",

@@ -20,6 +20,7 @@ from celery import Celery
 import simulator
 from config.embedded import free_port
 from simulator import samples
+from tests.docs.blocks import ROOT, blocks
 from tests.security.places import inspected
 from tests.waiting import until
 from workflows.command.stack import Process, celery, pointed_at, running
@@ -87,26 +88,25 @@ def guard(server: Server, authority: Authority, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture
 def caller(guard: Guard, server: Server) -> Iterator[Celery]:
-    """Another application, configured as docs/operations.md has it."""
+    """Another application, made by the block of docs/operations.md: with this lane's address, files and passwords."""
+    own = Path(__file__).relative_to(ROOT).as_posix()
+    (block,) = (block for block in blocks(ROOT / "docs" / "operations.md") if block.notes.get("run by") == own)
     files = {name.rpartition("__")[2]: value for name, value in server.settings.items()}
-    certificates = {
-        "ssl_cert_reqs": "required",
-        "ssl_ca_certs": files["CA_FILE"],
-        "ssl_certfile": files["CERT_FILE"],
-        "ssl_keyfile": files["KEY_FILE"],
+    here = {
+        '"sentinel://:password@sentinel-1:26379/0;sentinel://:password@sentinel-2:26379/0"': repr(
+            f"sentinel://:{PASSWORD}@localhost:{guard.port}/1"
+        ),
+        '"authority.crt"}': f"{files['CA_FILE']!r}, 'ssl_certfile': {files['CERT_FILE']!r}, "
+        f"'ssl_keyfile': {files['KEY_FILE']!r}}}",
+        '"ssl": True': f'"ssl": True, "password": {SENTINEL_PASSWORD!r}',
     }
-    options = {
-        "master_name": "ledger",
-        "sentinel_kwargs": {"ssl": True, "password": SENTINEL_PASSWORD, **certificates},
-    }
-    url = f"sentinel://:{PASSWORD}@localhost:{guard.port}/1"
-    with Celery(broker=url, backend=url, set_as_current=False) as app:
-        app.conf.update(
-            broker_use_ssl=certificates,
-            redis_backend_use_ssl=certificates,
-            broker_transport_options=options,
-            result_backend_transport_options=options,
-        )
+    code = block.code
+    for there, ours in here.items():
+        assert there in code
+        code = code.replace(there, ours)
+    made: dict[str, Any] = {}
+    exec(code, made)  # noqa: S102 - the page's own
+    with made["app"] as app:
         yield app
 
 

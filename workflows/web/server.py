@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import signal
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -102,8 +101,8 @@ def serve(own: FlowerSettings, run: Runtime, app: Celery) -> None:
     application = Flower(capp=app, options=options, **of_flower)
     attach(application, Desk(run, app, feed(run)))
     atexit.register(application.stop)
-    handler: Callable[..., Any] = command.sigterm_handler
-    signal.signal(signal.SIGTERM, handler)
+    # Flower's own handler raises SystemExit wherever the signal comes in; in a finalizer it is lost, and nothing ends.
+    application.io_loop.asyncio_loop.add_signal_handler(signal.SIGTERM, application.io_loop.stop)
     port = application.start_http_server()
     command.print_banner(app, "ssl_options" in of_flower, port)
     with suppress(KeyboardInterrupt, SystemExit):

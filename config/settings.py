@@ -151,6 +151,9 @@ class CoreSettings(BaseSettings):
     downstream: dict[str, DownstreamSettings] = Field({}, description="tasks that are sent for events, by name")
     clock_interval: float = Field(0.2, gt=0, le=5, description="the clock looks at least so often")
     doubt_grace: float = Field(5.0, gt=0, description="from a lost answer to asking the provider")
+    submissions: int = Field(
+        5, ge=1, description="times that one job is sent while every answer is lost; then a person decides"
+    )
     fetch_attempts: int = Field(3, ge=1, description="tries to fetch a file that differs from what was promised")
     small_files: int = Field(
         1024**2,

@@ -241,7 +241,33 @@ class Ledger(NoteBook, Protocol):
         ...
 
     def open_gate(self, provider: str) -> None:
-        """Open the provider's gate at once, whatever closed it."""
+        """Open the provider's gate at once, whatever closed it; that of its submissions, too."""
+        ...
+
+    def admit_submissions(self, provider: str, wanted: int, lease: float) -> tuple[int, float]:
+        """Ask the breaker of submissions. Returns how many may be sent, and until when the others wait.
+
+        Args:
+            provider: whose submissions.
+            wanted: how many would be sent.
+            lease: seconds for which a half-open breaker waits for its probe.
+        """
+        ...
+
+    def submissions_failed(self, provider: str) -> float:
+        """Open the breaker of submissions, for longer with each call in a row. Returns until when, epoch seconds."""
+        ...
+
+    def submissions_answered(self, provider: str) -> None:
+        """A submission was answered by the provider itself: close the breaker of submissions."""
+        ...
+
+    def submissions_undecided(self, provider: str) -> None:
+        """The probe of the breaker of submissions never left: let the next job be it."""
+        ...
+
+    def submissions_paused_until(self, provider: str) -> float:
+        """When the breaker of submissions lets a probe through; 0 if it is closed."""
         ...
 
     def paused_until(self, provider: str) -> float:

@@ -34,6 +34,41 @@ class NotesInMemory(MemoryStore):
         """Open the provider's gate at once, whatever closed it."""
         shelf = self._shelves[provider]
         shelf.paused_until = shelf.failures = shelf.probe_until = 0
+        shelf.submissions = [0, 0, 0]
+
+    def admit_submissions(self, provider: str, wanted: int, lease: float) -> tuple[int, float]:
+        """Ask the breaker of submissions. Returns how many may be sent, and until when the others wait."""
+        breaker, now = self._shelves[provider].submissions, self._now()
+        if breaker[0] > now or (breaker[1] and breaker[2] > now):
+            return 0, max(breaker[0], breaker[2]) / 1000
+        if not breaker[1]:
+            return wanted, 0.0
+        breaker[2] = now + codec.millis(lease)
+        return 1, breaker[2] / 1000
+
+    def submissions_failed(self, provider: str) -> float:
+        """Open the breaker of submissions, for longer with each call in a row."""
+        breaker, now = self._shelves[provider].submissions, self._now()
+        breaker[1] += 0 if breaker[0] > now else 1
+        shortest, longest = self._pause_limits
+        pause = codec.millis(min(shortest * 2 ** max(min(breaker[1] - 1, 20), 0), longest))
+        breaker[0], breaker[2] = max(now + pause, breaker[0]), 0
+        return breaker[0] / 1000
+
+    def submissions_answered(self, provider: str) -> None:
+        """A submission was answered by the provider itself: close the breaker of submissions."""
+        breaker = self._shelves[provider].submissions
+        if breaker[0] <= self._now():
+            breaker[1] = breaker[2] = 0
+
+    def submissions_undecided(self, provider: str) -> None:
+        """The probe of the breaker of submissions never left: let the next job be it."""
+        self._shelves[provider].submissions[2] = 0
+
+    def submissions_paused_until(self, provider: str) -> float:
+        """When the breaker of submissions lets a probe through; 0 if it is closed."""
+        until = self._shelves[provider].submissions[0]
+        return until / 1000 if until > self._now() else 0.0
 
     def paused_until(self, provider: str) -> float:
         """When the provider's gate opens; 0 if it is open."""

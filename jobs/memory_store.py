@@ -36,6 +36,7 @@ class Shelf:
         self.failures = 0
         self.probe_until = 0
         self.prober = ""
+        self.submissions = [0, 0, 0]  # paused until, failures, probe until
         self.sends = Tokens()
         self.learnt: dict[str, dict[int, float]] = {}
         self.weight: defaultdict[str, float] = defaultdict(lambda: 1.0)

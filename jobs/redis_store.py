@@ -59,6 +59,7 @@ class RedisStore:
                 "begin",
                 "renew",
                 "pause",
+                "admit",
                 "unpause",
                 "slots",
                 "close",

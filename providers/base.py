@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from jobs.artifacts import Artifact
 from jobs.notes import NoteBook
 from jobs.record import Job
+from providers.answer import Answer
 from providers.errors import scrub
 from providers.http import ProviderClient
 from providers.notification import Notification
@@ -279,11 +280,20 @@ class Provider(ABC):
             ca_file=settings.ca_file,
             download_hosts=settings.download_hosts,
             pace=Pace(self.name, settings.rate, notes) if settings.rate else None,
+            own_error=self.own_error,
+            repeatable=settings.repeatable_statuses,
         )
 
     @abstractmethod
     def headers(self) -> dict[str, str]:
         """What every call carries; the key is in it."""
+
+    def own_error(self, answer: Answer) -> bool:
+        """Whether an error answer has a form that the provider documents: a JSON object, unless it says otherwise.
+
+        Anything else may be a proxy's page: an outage, and no word about the request.
+        """
+        return bool(answer.error_body())
 
     async def close(self) -> None:
         """Close every connection."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from jobs.errors import ConfigurationError
 from jobs.pacing import Turn
-from providers.answer import Answer, without_keys
+from providers.answer import Answer, judged, without_keys
 from providers.errors import BadAnswer, ForeignHost, PermanentError, Refused, Unavailable, scrub
 from providers.failures import RAISED, map_exception
 from providers.pace import Pace
@@ -47,6 +47,8 @@ class ProviderClient:
         ca_file: PEM: authorities that count beside the public ones. Certificates are always verified.
         download_hosts: patterns of other hosts from which files may be fetched, without the key.
         pace: lets requests go at the provider's rate, if it has one.
+        own_error: tells whether an error answer has a form that the provider documents.
+        repeatable: statuses by which the provider says that a submission was not carried out.
     """
 
     def __init__(
@@ -60,8 +62,11 @@ class ProviderClient:
         ca_file: Path | None = None,
         download_hosts: tuple[str, ...] = (),
         pace: Pace | None = None,
+        own_error: Callable[[Answer], bool] = lambda _: True,
+        repeatable: Collection[int] = (),
     ) -> None:
         self._pace = pace
+        self._own_error, self._repeatable = own_error, frozenset(repeatable)
         self.watch: Watch | None = None  #: told of each call and each download
         self.base_url = base_url.rstrip("/")
         self._root = httpx.URL(self.base_url).copy_with(raw_path=b"/")
@@ -129,6 +134,7 @@ class ProviderClient:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         files: Mapping[str, tuple[str, bytes, str]] | None = None,
+        submits: bool = False,
     ) -> Answer:
         """Make one call and read its answer.
 
@@ -139,17 +145,19 @@ class ProviderClient:
             params: the query, if any.
             headers: beside those of every call.
             files: the parts of a multipart body, as (file name, content, content type), instead of `json`.
+            submits: whether a second one would do harm. Then only the provider's own refusal counts as one.
 
         Raises:
-            ProviderError: the request could not be made, or no whole answer came. An answer with an error status is
-                an answer: `Answer.check` judges it.
+            ProviderError: the request could not be made, no whole answer came, or it is not the provider's own. An
+                error in the provider's own form is an answer: `Answer.check` judges it.
         """
         sent = {**self._headers, **(headers or {})}
         if files is not None:  # its content type names the boundary, which is not known yet
             sent = {name: value for name, value in sent.items() if name.lower() != "content-type"}
             url = self.base_url + path
             async with self._exchange(method, url, sent, params=params, files=files) as answer:
-                return Answer(answer.status_code, answer.headers, without_keys(await _whole(answer), sent))
+                found = Answer(answer.status_code, answer.headers, without_keys(await _whole(answer), sent))
+            return self._judged(found, submits)
         body = bytearray()
         try:
             content = None if json is None else _content(json)
@@ -170,13 +178,17 @@ class ProviderClient:
                     body += chunk
                     if len(body) > MAX_ANSWER:
                         raise BadAnswer(f"an answer longer than {MAX_ANSWER} bytes")
-                return Answer(response.status, response.headers, without_keys(bytes(body), sent))
+            found = Answer(response.status, response.headers, without_keys(bytes(body), sent))
         except RAISED as error:
             raise map_exception(error) from None
         except ValueError as error:  # a head that cannot be written or read
             raise BadAnswer(f"the answer cannot be read ({type(error).__name__})") from None
         finally:
             self._arrived(turn)
+        return self._judged(found, submits)
+
+    def _judged(self, answer: Answer, submits: bool) -> Answer:
+        return judged(answer, self._own_error, submits=submits, repeatable=self._repeatable)
 
     def _arrived(self, turn: Turn | None) -> None:
         if self._pace and turn:

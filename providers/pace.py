@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from jobs.pacing import Turn, Turns
-from providers.errors import Busy, NotSent, ProviderError
+from providers.errors import Deferred, NotSent, ProviderError
 
 #: More than this at a time is not asked for.
 _AT_ONCE = 100
@@ -59,7 +59,7 @@ class Pace:
 
         Raises:
             NotSent: no turn could be had, or the wait was cut off: nothing was sent, whoever cut it off.
-            Busy: the provider's gate has closed in the meantime.
+            Deferred: the provider's gate has closed in the meantime.
         """
         place: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
         try:
@@ -102,7 +102,7 @@ class Pace:
             for turn in found.turns:
                 self._give(turn)
             if found.closed:
-                self._refuse(Busy("the provider's gate is closed", retry_after=found.wait))
+                self._refuse(Deferred("the provider's gate is closed", retry_after=found.wait))
             await asyncio.sleep(_SHORTEST)
             if self._waiting and len(found.turns) < wanted:
                 await asyncio.sleep(min(max(found.wait - _SHORTEST, 0.0), _LONGEST))

@@ -40,7 +40,7 @@ MISMATCHES = (
     "duplicate_line",
     "spoilt_at_rest",
 )
-_PAUSES = ("busy", "unreachable", "unauthorized")
+_PAUSES = ("busy", "unreachable", "unauthorized", "submissions")
 
 _counts: Counts | None = None
 _told = False  #: whether the log knows that something could not be counted

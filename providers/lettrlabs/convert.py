@@ -11,7 +11,16 @@ from typing import Any
 
 from jobs.record import Job
 from providers.base import Located, Observation, Operation, Verdict
-from providers.errors import BadAnswer, NotFound, NotSent, PermanentError, ProviderError, Refused, TransientError
+from providers.errors import (
+    BadAnswer,
+    NotFound,
+    NotSent,
+    PermanentError,
+    ProviderError,
+    Refused,
+    TransientError,
+    not_sent,
+)
 from providers.lettrlabs.answers import Conversions, envelope_of, number_of_errors, upload_id, upload_ids, withheld
 from providers.lettrlabs.posts import SKEW
 from providers.lettrlabs.records import ConvertRequest, order_hash, plain, rejected
@@ -91,13 +100,11 @@ class Convert(Conversions, Operation[ConvertRequest]):
         try:
             return frozenset(await self.provider.uploads.between(now, now, job_id))
         except TransientError as error:
-            if not error.may_have_arrived:
-                raise
-            raise NotSent(f"nothing was sent: the list of uploads cannot be read ({error})") from None
+            raise not_sent(error, "the list of uploads cannot be read") from None
 
     async def _post(self, records: list[dict[str, Any]], job_id: str, before: frozenset[int] | None) -> dict[str, Any]:
         started = self.provider.notes.now()
-        envelope = envelope_of(await self.provider.http.call("POST", "/v1/conversions", json=records))
+        envelope = envelope_of(await self.provider.http.call("POST", "/v1/conversions", json=records, submits=True))
         payload, errors = envelope.get("payload"), number_of_errors(envelope)
         echoed = payload if isinstance(payload, list) else []
         ids = self._told(envelope)

@@ -60,7 +60,7 @@ def _workers(run: Runtime) -> list[Finding]:
         what = f"the broker does not answer ({type(error).__name__})"
         return [Finding(Level.REFUSED, what, "check SETTLE_BROKER_URL, and that the server runs")]
     own: dict[str, Any] = {
-        "version": version("settle"),
+        "version": version("settle-jobs"),
         "settings": digests(run.settings),
         "offset": machine_offset(run),
         "task_time_limit": run.settings.stage_time_limit,

@@ -17,6 +17,7 @@ COPY pyproject.toml README.md LICENSE docker/healthcheck.py ./
 COPY config config
 COPY jobs jobs
 COPY providers providers
+COPY settle_jobs settle_jobs
 COPY simulator simulator
 COPY tasks tasks
 COPY workflows workflows

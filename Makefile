@@ -1,4 +1,4 @@
-# Every target sets up what it needs first: `make demo` and `make test` work on a fresh machine with Python 3.11 to 3.13.
+# Every target sets up what it needs first: `make demo` and `make test` work on a fresh machine with Python 3.11 to 3.14.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -145,4 +145,4 @@ lock: ## Pin every requirement again, with hashes and without any index address
 	rm -rf $(VENV)-lock
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(VENV)-peers $(VENV)-arq $(VENV)-prometheus $(VENV)-redis $(VENV)-audit $(VENV)-examples $(VENV)-docs $(VENV)-tools site examples/node/node_modules .bench .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-3.14 $(VENV)-python $(VENV)-peers $(VENV)-arq $(VENV)-prometheus $(VENV)-redis $(VENV)-audit $(VENV)-examples $(VENV)-docs $(VENV)-tools site examples/node/node_modules .bench .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis

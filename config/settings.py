@@ -77,13 +77,15 @@ class MetricsSettings(_Group):
 class TracesSettings(_Group):
     """OpenTelemetry. Environment: `SETTLE_TRACES__<FIELD>`; where spans go is in OpenTelemetry's own `OTEL_…`."""
 
-    on: bool = Field(False, description="whether spans are made; needs the extra settle[otel]")
+    on: bool = Field(False, description="whether spans are made; needs the extra settle-jobs[otel]")
     to_providers: bool = Field(False, description="whether requests to a provider carry `traceparent`")
 
     @model_validator(mode="after")
     def _installed(self) -> Self:
         if self.on and not all(map(_there, ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"))):
-            raise ValueError("SETTLE_TRACES__ON needs what is not installed: pip install 'settle[otel]', or unset it")
+            raise ValueError(
+                "SETTLE_TRACES__ON needs what is not installed: pip install 'settle-jobs[otel]', or unset it"
+            )
         return self
 
 

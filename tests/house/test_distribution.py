@@ -79,3 +79,11 @@ def test_no_page_calls_the_distribution_settle() -> None:
         )
         assert not wrong, f"{path.name}: {wrong}"
     assert not re.search(r'dependencies = \[[^\]]*"settle["\[]', (ROOT / "docs" / "add-a-provider.md").read_text())
+
+
+def test_the_version_has_its_section_in_the_changelog() -> None:
+    """With the day, below what is not released yet."""
+    found = re.findall(r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert found[0] == ("Unreleased", "")
+    assert found[1][0] == PROJECT["project"]["version"]
+    assert all(day for _, day in found[1:])

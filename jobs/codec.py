@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any
 
 from jobs.artifacts import Artifact
-from jobs.ledger import Event, Glance
+from jobs.ledger_types import Event, Glance
 from jobs.record import RECORD_VERSION, Failure, Job, Move, Unreadable
 from jobs.states import JobState, Wish
 

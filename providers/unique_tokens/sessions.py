@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from providers.base import Notes, Provider, id_text
+from jobs.ledger import Ledger
+from providers.base import Provider, id_text
 from providers.errors import BadAnswer, Busy, NotSent, ProviderError, Refused, TransientError, Unauthorized
 from providers.http import segment
 from providers.unique_tokens.documents import MEDIA_TYPE, check, part
@@ -29,7 +30,7 @@ class SessionProvider(Provider):
 
     name: ClassVar[str] = "unique_tokens"
 
-    def __init__(self, settings: Any, notes: Notes) -> None:
+    def __init__(self, settings: Any, notes: Ledger) -> None:
         super().__init__(settings, notes)
         self._opening = asyncio.Lock()
         self._held: tuple[str, float] | None = None  # the session, as it was noted at that time of the event loop

@@ -16,8 +16,8 @@ import pytest
 
 from jobs.artifacts import Artifact, DigestOf, DigestRule, Inspector, Verification
 from jobs.errors import DigestMismatch, InvalidJob
-from jobs.notes import NOTE_OUTLIVES
 from jobs.record import Failure, Job
+from jobs.redis_notes import NOTE_OUTLIVES
 from jobs.states import JobState
 from jobs.storage import Storage
 from providers.base import Verdict

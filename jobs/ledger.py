@@ -22,18 +22,14 @@ Here they are put together, with what people and pages ask: listings, counts, ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
-
 from jobs import codec
 from jobs.ledger_types import Acceptance, Bundle, Claim, ClaimLimits, Event, Glance
 from jobs.record import Job
 from jobs.redis_gate import GateInRedis
 from jobs.redis_moves import MovesInRedis
 from jobs.redis_notes import NotesInRedis
-from jobs.redis_records import RecordsInRedis
-from jobs.redis_search import RedisSearch
-from jobs.search import Overview, Page, Query
+from jobs.redis_search import SearchInRedis
+from jobs.search import Query
 from jobs.states import TERMINAL, JobState
 
 __all__ = ["Acceptance", "Bundle", "Claim", "ClaimLimits", "Event", "Glance", "Ledger"]
@@ -44,20 +40,8 @@ _EVENTS = 2000
 _SLACK = 5_000
 
 
-class Ledger(RecordsInRedis, MovesInRedis, GateInRedis, NotesInRedis):
+class Ledger(SearchInRedis, MovesInRedis, GateInRedis, NotesInRedis):
     """Holds the jobs of all providers; what it takes is said in `RedisStore`. Every time is in seconds."""
-
-    @cached_property
-    def _search(self) -> RedisSearch:
-        return RedisSearch(self._redis, self._script["index"], self._key, self._records)
-
-    def newest(self, providers: Sequence[str], limit: int) -> list[str]:
-        """The ids of the latest jobs of all these providers together, newest first, with one round trip."""
-        return self._search.newest(providers, limit)
-
-    def newest_tags(self, providers: Sequence[str], limit: int) -> list[str]:
-        """The tags of these jobs as `name=value`, with two round trips."""
-        return self._search.newest_tags(providers, limit)
 
     def jobs(self, provider: str, state: JobState | None = None, limit: int = 100) -> list[Job]:
         """The latest jobs of a provider, newest first.
@@ -70,23 +54,6 @@ class Ledger(RecordsInRedis, MovesInRedis, GateInRedis, NotesInRedis):
         for unreadable in page.unreadable:  # who asks for all would take the others for all
             raise unreadable.error()
         return list(page.jobs)
-
-    def find(self, query: Query) -> Page:
-        """The jobs that are wanted, newest first, without reading the others."""
-        return self._search.find(query)
-
-    def overview(self, providers: Sequence[str]) -> list[Overview]:
-        """Where the jobs of providers stand: counts, oldest and newest, lateness, gate; for pages and metrics."""
-        return self._search.overview(providers, self._now())
-
-    def reindex(self, provider: str, tell: Callable[[int], None] | None = None) -> int:
-        """Put what `find` searches in order, whatever an older version left behind. Returns how many jobs there are.
-
-        Args:
-            provider: its name.
-            tell: told how many more jobs are done, now and then.
-        """
-        return self._search.reindex(provider, tell)
 
     def counts(self, provider: str) -> dict[JobState, int]:
         """How many jobs are in each state; of finished ones, how many ever got there."""

@@ -9,7 +9,6 @@ from jobs import codec
 from jobs.errors import JobNotFound
 from jobs.ledger_types import Acceptance, Glance
 from jobs.record import Announcement, Job, Unreadable
-from jobs.redis_search import tags_of
 from jobs.redis_store import RedisStore
 
 
@@ -80,7 +79,7 @@ class RecordsInRedis(RedisStore):
                 self._events_kept,
                 announcement.value if announcement else "",
                 announcement.ttl if announcement else 0,
-                tags_of(job),
+                codec.tag_texts(job.tags),
                 *fields,
             ],
             client=pipe,

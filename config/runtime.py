@@ -27,7 +27,6 @@ from jobs.clock import Clock, ServerClock
 from jobs.ledger import Ledger
 from jobs.plans import Plans
 from jobs.record import Job
-from jobs.redis_ledger import RedisLedger
 from jobs.storage import Storage
 from providers import discover
 from providers.base import Provider
@@ -125,7 +124,7 @@ class Runtime:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger."""
-        return RedisLedger(
+        return Ledger(
             self.redis,
             clock=self.clock,
             retention=self.settings.retention,

@@ -162,9 +162,6 @@ class CoreSettings(BaseSettings):
         ge=0,
         description="up to this, bytes, one task fetches, verifies and emits files, of one job or of several together",
     )
-    distinct_memory: int = Field(
-        16 * 1024**2, ge=4096, description="so much is held to see that lines differ; then temporary files, bytes"
-    )
     stage_time_limit: float = Field(600.0, gt=0, description="one run of a stage (prefork only)")
     visibility_timeout: float = Field(900.0, gt=0, description="after it the broker delivers a message again")
     retention: float = Field(7 * 86400.0, gt=0, description="a finished job and its result are kept so long")

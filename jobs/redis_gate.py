@@ -18,7 +18,11 @@ class GateInRedis(RedisStore):
     """Pauses a provider, and hands out turns."""
 
     def pause(self, provider: str, seconds: float | None = None) -> float:
-        """Close the provider's gate; without `seconds` longer with every call in a row. Returns until when."""
+        """Close the provider's gate; without `seconds` longer with every call in a row. Returns until when.
+
+        Then it is half open: one job is claimed as the probe, and no other until `pause` or `unpause` tells its
+        outcome, or its lease is over.
+        """
         shortest, longest = self._pause_limits
         until = self._script["pause"](
             keys=[self._key(provider, "gate")],
@@ -83,7 +87,15 @@ class GateInRedis(RedisStore):
     def turns(
         self, provider: str, rate: float, holder: str, wanted: int, over: Sequence[tuple[str, float]] = ()
     ) -> Turns:
-        """Turns to send one request each, for all workers together never more than `rate` in any second."""
+        """Turns to send one request each, for all workers together never more than `rate` in any second.
+
+        Args:
+            provider: who is called.
+            rate: requests per second, above 0; a fraction above 1 is cut off, below 1 it means one in 1/rate seconds.
+            holder: who asks, a name of its own for each process; without `|`.
+            wanted: so many, at most.
+            over: the tokens of earlier turns, and the time by which their request had arrived.
+        """
         answer = self._script["slots"](
             keys=[self._key(provider, part) for part in ("gate", "sends", "queue")],
             args=[

@@ -19,6 +19,7 @@ from providers.base import (
 from providers.errors import (
     BadAnswer,
     Busy,
+    Deferred,
     LostAnswer,
     NotFound,
     NotSent,
@@ -38,6 +39,7 @@ __all__ = [
     "Artifact",
     "BadAnswer",
     "Busy",
+    "Deferred",
     "InvalidJob",
     "Job",
     "Located",

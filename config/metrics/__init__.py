@@ -37,6 +37,7 @@ MISMATCHES = (
     "digest_mismatch",
     "size_mismatch",
     "line_count_mismatch",
+    "line_length_mismatch",
     "duplicate_line",
     "spoilt_at_rest",
 )

@@ -14,10 +14,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from jobs.ledger import Ledger
 from jobs.record import Job
 from jobs.states import JobState
 from providers.answer import Answer
-from providers.base import Located, Notes, Observation, Operation, Probe, Provider, Verdict, Words, id_text
+from providers.base import Located, Observation, Operation, Probe, Provider, Verdict, Words, id_text
 from providers.commonsdb import shown
 from providers.commonsdb.identifier import cid_v1
 from providers.commonsdb.probe import probe
@@ -292,7 +293,7 @@ class CommonsDB(Provider):
     settings_type = CommonsDBSettings
     operations = (Declare,)
 
-    def __init__(self, settings: CommonsDBSettings, notes: Notes) -> None:
+    def __init__(self, settings: CommonsDBSettings, notes: Ledger) -> None:
         super().__init__(settings, notes)
         self.signer = Signer(settings)
         self.stamper = Stamper(settings, self.http, notes)

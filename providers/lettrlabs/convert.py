@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -188,7 +187,8 @@ class Convert(Conversions, Operation[ConvertRequest]):
     async def locate(self, request: ConvertRequest, intent: Mapping[str, Any]) -> Located:
         """The list is asked first (contract 12). Only when every record carries an `orderId` may it be sent again."""
         job_id, posts = str(intent["job"]), self.provider.posts
-        if (known := posts.receipt(job_id, intent.get("at", math.inf) - SKEW)) is not None:
+        at = intent.get("at")  # an intent of an earlier version has none
+        if at is not None and (known := posts.receipt(job_id, at - SKEW)) is not None:
             return Located(receipt=known)
         found = await self._lost(intent)
         if found is None:

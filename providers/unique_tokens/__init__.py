@@ -15,9 +15,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from jobs.errors import InvalidJob, JobNotFound
+from jobs.ledger import Ledger
 from jobs.record import Job
 from jobs.states import JobState
-from providers.base import Notes, Probe, id_text
+from providers.base import Probe, id_text
 from providers.errors import BadAnswer, NotSent, ProviderError, Refused, not_sent
 from providers.http import segment
 from providers.settings import ProviderSettings
@@ -235,7 +236,7 @@ class UniqueTokens(SessionProvider):
     settings_type = UniqueTokensSettings
     operations = (Produce, Continue)
 
-    def __init__(self, settings: UniqueTokensSettings, notes: Notes) -> None:
+    def __init__(self, settings: UniqueTokensSettings, notes: Ledger) -> None:
         super().__init__(settings, notes)
         self.alphabets = Alphabets(self, mark=settings.alphabet_names == "marked", ask=settings.check_capacity)
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from jobs.ledger import Ledger
 from providers.answer import Answer
-from providers.base import Notes, Provider, id_text
+from providers.base import Provider, id_text
 from providers.errors import BadAnswer, Deferred, NotSent, ProviderError, Refused, Unauthorized
 from providers.http import segment
 from providers.unique_tokens.documents import MEDIA_TYPE, check, part
@@ -30,7 +31,7 @@ class SessionProvider(Provider):
 
     name: ClassVar[str] = "unique_tokens"
 
-    def __init__(self, settings: Any, notes: Notes) -> None:
+    def __init__(self, settings: Any, notes: Ledger) -> None:
         super().__init__(settings, notes)
         self._opening = asyncio.Lock()
         self._held: tuple[str, float] | None = None  # the session, as it was noted at that time of the event loop

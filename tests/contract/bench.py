@@ -13,13 +13,14 @@ import httpx
 import uvloop
 
 from jobs.artifacts import Artifact, DigestRule, Inspector
-from jobs.memory_ledger import MemoryLedger
+from jobs.ledger import Ledger
 from jobs.record import Job
 from jobs.states import JobState
 from providers import discover
-from providers.base import Located, Notes, Observation, Operation, Provider, Verdict
+from providers.base import Located, Observation, Operation, Provider, Verdict
 from providers.errors import LostAnswer
 from simulator import DEFAULT_KEYS, ManualClock, Running, samples
+from tests.ledgers import fresh_ledger
 
 T = TypeVar("T")
 
@@ -74,12 +75,12 @@ def go(work: Coroutine[Any, Any, T]) -> T:
 
 @asynccontextmanager
 async def client(
-    name: str, base_url: str, *, notes: Notes | None = None, key: str | None = None, **settings: Any
+    name: str, base_url: str, *, notes: Ledger | None = None, key: str | None = None, **settings: Any
 ) -> AsyncIterator[Provider]:
     """A provider whose API is at this address; its connections are closed in the end."""
     kind = discover()[name]
     values = {"base_url": base_url, "api_key": key or DEFAULT_KEYS[name], "read_timeout": 5.0, **settings}  # type: ignore[index]
-    provider = kind(kind.settings_type.model_validate(values), notes or MemoryLedger())
+    provider = kind(kind.settings_type.model_validate(values), notes or fresh_ledger())
     try:
         yield provider
     finally:
@@ -189,7 +190,7 @@ class Bench:
     def __init__(self, sim: Running, clock: ManualClock) -> None:
         self.sim = sim
         self.clock = clock
-        self.notes = MemoryLedger(clock=_Told(self.clock))
+        self.notes = fresh_ledger(_Told(self.clock))
 
     def body(self, way: Way) -> dict[str, Any]:
         """The keyword arguments of a valid trigger."""

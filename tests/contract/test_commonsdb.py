@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.clock import ManualClock
-from jobs.memory_ledger import MemoryLedger
 from providers.base import Verdict
 from providers.commonsdb import CommonsDBSettings, cid_v1
 from providers.errors import BadAnswer, LostAnswer, Refused, TransientError, Unauthorized
 from simulator import samples
+from tests.ledgers import fresh_ledger
 
 from .bench import DECLARE, Bench, Trip, client, finished, go, job_of, request_of
 from .server import Seen, http, scripted
@@ -593,7 +593,7 @@ def test_a_declaration_without_a_record_is_given_up_only_when_it_is_too_old(benc
     """A 404 long after the signature means that it never arrived, and never can: the caller must sign anew."""
     body = bench.body(DECLARE)
     signed = body["declaration"]["declarationMetadata"]["publicMetadata"]["timestamp"] / 1000
-    notes = MemoryLedger(clock=ManualClock(signed + age))
+    notes = fresh_ledger(ManualClock(signed + age))
 
     async def check() -> None:
         async with client(

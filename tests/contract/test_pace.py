@@ -9,22 +9,24 @@ from typing import Any
 
 import pytest
 
-from jobs.memory_ledger import MemoryLedger
+from jobs.ledger import Ledger
 from jobs.pacing import Turns
 from jobs.record import Job
 from providers.errors import Busy, NotSent, ProviderError
 from providers.pace import Pace
 from simulator import running, samples
+from tests import ledgers
+from tests.ledgers import fresh_ledger
 
 from .bench import client, go
 from .server import http, scripted
 
 
-class _Watched(MemoryLedger):
+class _Watched(Ledger):
     """A ledger that counts how often it is asked for turns, and may be away."""
 
     def __init__(self) -> None:
-        super().__init__(clock=self)
+        super().__init__(ledgers.client(), clock=self, prefix=ledgers.new_prefix())
         self.asked = 0
         self.told: list[str] = []
         self.broken: Exception | None = None
@@ -56,7 +58,7 @@ def test_each_request_of_an_observation_counts() -> None:
     """Two processes, thirty observations of two requests each: never more than the rate in any second."""
 
     async def run() -> None:
-        notes = MemoryLedger()
+        notes = fresh_ledger()
         with running(seed=3) as sim:
             options: dict[str, Any] = {"notes": notes, "rate": 25.0}
             async with (
@@ -117,7 +119,7 @@ def test_a_wait_that_is_cut_off_sent_nothing() -> None:
     """A submission that times out while it waits for its turn is not in doubt."""
 
     async def run() -> None:
-        pace = Pace("alpha", 0.1, MemoryLedger())
+        pace = Pace("alpha", 0.1, fresh_ledger())
         await pace.turn()
         with pytest.raises(NotSent):
             await asyncio.wait_for(pace.turn(), 0.2)
@@ -130,7 +132,7 @@ def test_a_gate_that_closes_turns_the_waiting_ones_away() -> None:
     """They are told how long to stay away, and nothing of theirs is sent."""
 
     async def run() -> None:
-        notes = MemoryLedger()
+        notes = fresh_ledger()
         async with (
             scripted(lambda _: http(200, {})) as server,
             client("lettrlabs", server.url, notes=notes, rate=10.0) as provider,

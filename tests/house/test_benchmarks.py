@@ -17,8 +17,7 @@ from benchmarks.results import AIOHTTP, CELERY, HTTPX, Comparison, Figure, at_le
 from benchmarks.saturation import SETTLE, Saturation
 from benchmarks.server_client import Report
 from jobs.clock import ManualClock
-from jobs.ledger import ClaimLimits
-from jobs.redis_ledger import RedisLedger
+from jobs.ledger import ClaimLimits, Ledger
 from jobs.states import JobState
 
 
@@ -141,7 +140,7 @@ def test_git_ignores_what_a_quick_run_writes() -> None:
 def test_a_copied_job_is_like_one_that_went_the_ordinary_way(redis_client: redis.Redis) -> None:
     """What the benchmarks put into the ledger is polled like any other."""
     clock = ManualClock()
-    ledger = RedisLedger(redis_client, clock=clock)
+    ledger = Ledger(redis_client, clock=clock)
     seeding.waiting(ledger, redis_client, 30, first=10.0, spread=20.0)
     first, last = ledger.get("seed-0"), ledger.get("seed-29")
     assert ledger.counts(seeding.PROVIDER) == {JobState.POLLING: 30}

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery
 from celery.exceptions import Ignore
 
 from config import runtime as shared
 from config.settings import made_of
 from jobs.clock import ManualClock
-from jobs.memory_ledger import MemoryLedger
+from jobs.ledger import Ledger
 from jobs.record import Job
 from jobs.states import JobState
 from simulator import DEFAULT_DID, DEFAULT_KEYS, Running, running, samples
@@ -85,7 +86,7 @@ class World:
 
 
 @pytest.fixture
-def world(app: Celery, tmp_path: Path) -> Iterator[World]:
+def world(app: Celery, redis_client: redis.Redis, tmp_path: Path) -> Iterator[World]:
     """All four configured."""
     clock = ManualClock()
     (tmp_path / "credentials.json").write_text(json.dumps(samples.credential()))
@@ -101,7 +102,7 @@ def world(app: Celery, tmp_path: Path) -> Iterator[World]:
             "tsa_url": sim.tsa_url,
         }
         settings = made_of(**own, storage_url=(tmp_path / "store").as_uri(), redis_url="redis://nowhere")
-        run = shared.Runtime(settings, ledger=MemoryLedger(clock=clock), clock=clock)
+        run = shared.Runtime(settings, ledger=Ledger(redis_client, clock=clock), clock=clock)
         app.set_current()
         shared.use(run)
         yield World(app, run, clock, sim)

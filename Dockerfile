@@ -16,6 +16,7 @@ RUN sh install.sh dependencies
 COPY pyproject.toml README.md docker/healthcheck.py ./
 COPY config config
 COPY jobs jobs
+COPY patches patches
 COPY providers providers
 COPY simulator simulator
 COPY tasks tasks

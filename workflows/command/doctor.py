@@ -1,6 +1,6 @@
 """`settle doctor`: reads the whole set-up and says what is wrong, with the remedy.
 
-Settings, Redis, storage, workers (asked through the broker), and each configured provider's harmless calls.
+Settings, libraries, Redis, storage, workers (asked through the broker), and each configured provider's harmless calls.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from config import checks
 from config.checks import Finding, Level
 from config.checks import settings as of_settings
 from config.checks.ledger import usable
+from config.checks.libraries import libraries
 from config.checks.storage import storage
 from config.checks.workers import workers
 from config.runtime import Runtime
 from config.settings import CoreSettings, settings
 from jobs.errors import ConfigurationError, InvalidJob
 from jobs.nearest import did_you_mean
+from patches import patch_once
 from providers import discover
 from providers.errors import ProviderError
 from workflows.command import progress, shapes, show
@@ -116,6 +118,7 @@ def examine(providers: Iterable[str] | None) -> Iterable[tuple[str, list[Finding
         return
     run = Runtime(own, retries=0)
     yield "settings", of_settings.missing(own) + of_settings.in_clear(own)
+    yield "libraries", libraries(patch_once())
     found = _redis(run)
     yield "redis", found
     yield "storage", storage(own.storage())
@@ -160,7 +163,7 @@ def _print_json(subject: str, findings: list[Finding]) -> None:
 def doctor(providers: tuple[str, ...], no_providers: bool, again: bool, as_json: bool) -> None:
     """Look at the whole set-up, and say what is wrong and what to do.
 
-    Settings, Redis, storage, workers, and every provider that is configured.
+    Settings, libraries, Redis, storage, workers, and every provider that is configured.
 
     Each configured provider is asked, too: only calls that change nothing are made, and compared with what Settle
     assumes. With --reindex, jobs that workers of an older version moved are found again by their state.

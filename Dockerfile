@@ -16,6 +16,7 @@ RUN sh install.sh dependencies
 COPY pyproject.toml README.md LICENSE docker/healthcheck.py ./
 COPY config config
 COPY jobs jobs
+COPY patches patches
 COPY providers providers
 COPY settle_jobs settle_jobs
 COPY simulator simulator

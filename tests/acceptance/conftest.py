@@ -72,7 +72,7 @@ class House:
         while True:
             try:
                 return self.client.send_task(name, kwargs=kwargs, task_id=own_id)
-            # A stock client's first message after a lost connection; kombu_guard keeps the last of these from workers.
+            # A stock client's first message after a lost connection; `patches` keeps the last of these from workers.
             except (OperationalError, redis.RedisError, AttributeError):
                 if time.monotonic() > end:
                     raise

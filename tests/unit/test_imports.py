@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 #: From the ground up.
-ORDER = ("jobs", "providers", "config", "tasks", "workflows")
+ORDER = ("patches", "jobs", "providers", "config", "tasks", "workflows")
 PACKAGES = (*ORDER, "simulator")
 MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 #: It wires, and names the packages whose modules Celery loads; nothing of theirs.

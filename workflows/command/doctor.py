@@ -1,6 +1,7 @@
 """`settle doctor`: reads the whole set-up and says what is wrong, with the remedy.
 
-Packages, settings, Redis, storage, workers (asked through the broker), and each configured provider's harmless calls.
+Packages, settings, libraries, Redis, storage, workers (asked through the broker), and each configured provider's
+harmless calls.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from config import checks
 from config.checks import Finding, Level
 from config.checks import settings as of_settings
 from config.checks.ledger import usable
+from config.checks.libraries import libraries
 from config.checks.packages import packages
 from config.checks.storage import storage
 from config.checks.workers import workers
@@ -27,6 +29,7 @@ from config.runtime import Runtime
 from config.settings import CoreSettings, settings
 from jobs.errors import ConfigurationError, InvalidJob
 from jobs.nearest import did_you_mean
+from patches import patch_once
 from providers import discover
 from providers.errors import ProviderError
 from workflows.command import progress, shapes, show
@@ -119,6 +122,7 @@ def examine(providers: Iterable[str] | None) -> Iterable[tuple[str, list[Finding
         return
     run = Runtime(own, retries=0)
     yield "settings", of_settings.missing(own) + of_settings.in_clear(own)
+    yield "libraries", libraries(patch_once())
     found = _redis(run)
     yield "redis", found
     yield "storage", storage(own.storage())
@@ -163,7 +167,7 @@ def _print_json(subject: str, findings: list[Finding]) -> None:
 def doctor(providers: tuple[str, ...], no_providers: bool, again: bool, as_json: bool) -> None:
     """Look at the whole set-up, and say what is wrong and what to do.
 
-    Packages, settings, Redis, storage, workers, and every provider that is configured.
+    Packages, settings, libraries, Redis, storage, workers, and every provider that is configured.
 
     Each configured provider is asked, too: only calls that change nothing are made, and compared with what Settle
     assumes. With --reindex, jobs that workers of an older version moved are found again by their state.

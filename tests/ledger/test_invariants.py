@@ -28,6 +28,7 @@ from jobs.clock import ManualClock
 from jobs.errors import IllegalMove
 from jobs.ledger import Acceptance, Claim, ClaimLimits, Ledger
 from jobs.record import Failure, Job, Move
+from jobs.search import Query
 from jobs.states import IN_HAND, MOVES, TERMINAL, UNFINISHED, JobState
 
 PROVIDERS = ("alpha", "beta")
@@ -50,12 +51,18 @@ class Expected:
     digest: str
     state: JobState
     due: int | None
+    created: int
     seq: int = 1
     floor: int = 1
     lease: int = 0
     hastened: int | None = None
     again: int | None = None
     history: list[tuple[int, JobState | None, JobState]] = field(default_factory=list)
+
+
+def tags_of(job_id: str) -> dict[str, str]:
+    """The tags of each job: of some the same, of some none."""
+    return {"half": job_id} if job_id in "ab" else {"half": "c"} if job_id in "cdef" else {}
 
 
 def wake_ups(ledger: Ledger, provider: str) -> dict[str, int]:
@@ -133,11 +140,12 @@ class Workers(RuleBasedStateMachine):
             deadline_at=self.clock.now() + 3600,
             digest=digest,
             due_at=due / 1000 if due is not None else None,
+            tags=tags_of(job_id),
         )
         known = self.expected.get(job_id)
         if known is None:
             assert self.ledger.accept(job) is Acceptance.CREATED
-            self.expected[job_id] = Expected(provider, digest, state, due, history=[(1, None, state)])
+            self.expected[job_id] = Expected(provider, digest, state, due, self.now(), history=[(1, None, state)])
         else:
             same = (known.provider, known.digest) == (provider, digest)
             answer = self.unchanged(lambda: self.ledger.accept(job))
@@ -346,6 +354,38 @@ class Workers(RuleBasedStateMachine):
         wakes = [(job.id, job.seq), (job.id, None)]
         assert self.unchanged(lambda: self.ledger.begin(job.provider, wakes, set(JobState), 30.0)) == []
 
+    @rule(
+        providers=st.sampled_from([PROVIDERS, PROVIDERS[:1]]),
+        wanted=st.frozensets(st.sampled_from(JobState), max_size=3),
+        tags=st.sampled_from([{}, {}, {"half": "a"}, {"half": "c"}]),
+        text=st.sampled_from(["", "", "c"]),
+        limit=st.integers(1, 3),
+    )
+    def search(
+        self, providers: tuple[str, ...], wanted: frozenset[JobState], tags: dict[str, str], text: str, limit: int
+    ) -> None:
+        """Page by page, to the end: just the jobs that fit, the newest first."""
+        fitting = sorted(
+            (
+                (known.created, job_id)
+                for job_id, known in self.expected.items()
+                if known.provider in providers
+                and (not wanted or known.state in wanted)
+                and tags.items() <= tags_of(job_id).items()
+                and text in job_id
+            ),
+            reverse=True,
+        )
+        found, query = [], Query(providers, wanted, tags, text, limit=limit)
+        while True:
+            page = self.ledger.find(query)
+            found += [job.id for job in page.jobs]
+            if page.next is None:
+                break
+            assert len(page.jobs) == limit
+            query = replace(query, after=page.next)
+        assert found == [job_id for _, job_id in fitting]
+
     @precondition(lambda self: self.claims or self.copies)
     @rule(data=st.data())
     def crash(self, data: st.DataObject) -> None:
@@ -376,7 +416,13 @@ class Workers(RuleBasedStateMachine):
                 job_id: (known.state, known.seq) for job_id, known in mine.items()
             }
             assert all((job.due_at is None) == job.finished for job in jobs)
-            assert self.ledger.counts(provider) == Counter(known.state for known in mine.values())
+            (overview,) = self.ledger.overview([provider])
+            assert overview.counts == Counter(known.state for known in mine.values())
+            due = [known.due for known in mine.values() if known.due is not None]
+            assert overview.due == sum(at <= self.now() for at in due)
+            assert overview.lateness == max(0, self.now() - min(due, default=self.now())) / 1000
+            created = [known.created for known in mine.values() if known.state not in TERMINAL]
+            assert overview.oldest == (min(created) / 1000 if created else None)
             rebuilt: dict[str, list[tuple[int, JobState | None, JobState]]] = {}
             latest = {}
             for event in self.ledger.events(provider):
@@ -415,5 +461,5 @@ class Workers(RuleBasedStateMachine):
 
 def test_invariants_hold_in_any_order(make_ledger: Callable[..., Ledger]) -> None:
     """One wake-up time per unfinished job, losers change nothing, one event per move, and an end that is final."""
-    bounded = settings(settings.get_profile("ledger"), max_examples=80, stateful_step_count=35)
+    bounded = settings(settings.get_profile("ledger"), max_examples=50, stateful_step_count=35)
     run_state_machine_as_test(lambda: Workers(make_ledger), settings=bounded)

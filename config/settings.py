@@ -28,6 +28,7 @@ from config.targets import DownstreamSettings, WebhookSettings
 from config.tls import BrokerTLSSettings, RedisTLSSettings
 from jobs.errors import ConfigurationError
 from jobs.ledger import ClaimLimits
+from jobs.names import QueueName
 from jobs.nearest import did_you_mean
 from jobs.trace import traceparent
 from providers import discover
@@ -149,6 +150,9 @@ class CoreSettings(BaseSettings):
     traces: TracesSettings = TracesSettings()
     webhooks: dict[str, WebhookSettings] = Field({}, description="endpoints that are told of events, by name")
     downstream: dict[str, DownstreamSettings] = Field({}, description="tasks that are sent for events, by name")
+    link_queues: tuple[QueueName, ...] | None = Field(
+        None, description="the only queues that links may name; if not set, any of another application"
+    )
     clock_interval: float = Field(0.2, gt=0, le=5, description="the clock looks at least so often")
     doubt_grace: float = Field(5.0, gt=0, description="from a lost answer to asking the provider")
     fetch_attempts: int = Field(3, ge=1, description="tries to fetch a file that differs from what was promised")
@@ -301,7 +305,8 @@ def read() -> CoreSettings:
         lines = []
         for entry in error.errors(include_input=False, include_url=False, include_context=False):
             name = PREFIX + "__".join(str(part).upper() for part in entry["loc"])
-            lines.append(f"{name}: {entry['msg']}" if entry["loc"] else entry["msg"].removeprefix("Value error, "))
+            said = entry["msg"].removeprefix("Value error, ")
+            lines.append(f"{name}: {said}" if entry["loc"] else said)
         raise ConfigurationError("; ".join(lines)) from None
 
 

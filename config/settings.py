@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any, Literal, Self, cast
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -170,6 +179,13 @@ class CoreSettings(BaseSettings):
     events_kept: int = Field(100_000, ge=1000, description="about so many events per provider")
     fail_point: str | None = Field(None, description="for the fault tests: where a worker dies, see config/fail_points")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("link_queues", mode="before")
+    @classmethod
+    def _as_list(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError('not JSON; write it as JSON, such as ["billing"]')
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -36,6 +36,8 @@ _CODES = re.compile(
     r"\b(OOM|LOADING|READONLY|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF|NOSCRIPT|EXECABORT|NOAUTH"
     r"|UNBLOCKED|UNKILLABLE|REDIRECT)\b|max number of clients"
 )
+#: What redis-py puts in front of an error in a pipeline: the command, with names and bodies that a caller chose.
+_COMMAND = re.compile(r"^Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL)
 #: What a person is told to do about it.
 DOCTOR = "settle doctor names the key, and what to do"
 
@@ -56,7 +58,7 @@ def refusal(error: BaseException) -> str | None:
         if isinstance(cause, AccessRefused | PreconditionFailed):
             return str(cause.reply_text or cause)
         if isinstance(cause, ResponseError):
-            text = str(cause)
+            text = _COMMAND.sub("", str(cause))
             return None if isinstance(cause, _OUTAGES) or _CODES.search(text) else text
         cause = cause.__cause__ if cause is not None else None
     return None

@@ -50,14 +50,14 @@ def test_what_is_no_name(name: str) -> None:
 @pytest.mark.parametrize("name", TAKEN)
 def test_queues_that_belong_to_others(name: str) -> None:
     """In any case of letters."""
-    with pytest.raises(ValueError, match="^name the queue of another application: this one belongs to "):
+    with pytest.raises(ValueError, match=r"^name the queue of another application: this one belongs to "):
         check_queue(name)
 
 
 @pytest.mark.parametrize("name", ["settle", "settle.poll", "Settle.myipr.certify", "settle:x", "celery.map", "celery"])
 def test_tasks_that_belong_to_others(name: str) -> None:
     """Those of Settle and of Celery itself, which would run any other."""
-    with pytest.raises(ValueError, match="^name the task of another application: this one belongs to "):
+    with pytest.raises(ValueError, match=r"^name the task of another application: this one belongs to "):
         check_task(name)
 
 

@@ -1,4 +1,4 @@
-"""What a caller names as task or queue is refused if it could be a key of ours: at the trigger, and at the end again."""
+"""What a caller names as task or queue is refused if it could be a key of ours, at the trigger and at the end."""
 
 from __future__ import annotations
 

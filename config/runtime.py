@@ -27,6 +27,7 @@ from jobs.clock import Clock, ServerClock
 from jobs.ledger import Ledger
 from jobs.plans import Plans
 from jobs.record import Job
+from jobs.refusals import Causes
 from jobs.storage import Storage
 from providers import discover
 from providers.base import Provider
@@ -90,6 +91,7 @@ class Runtime:
     ) -> None:
         self.settings = settings
         self.loop = EventLoop()
+        self.causes = Causes()
         self._retries = retries
         self._providers: dict[str, Provider] = {}
         self._making = threading.Lock()

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any, Literal, Self, cast
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -28,6 +37,7 @@ from config.targets import DownstreamSettings, WebhookSettings
 from config.tls import BrokerTLSSettings, RedisTLSSettings
 from jobs.errors import ConfigurationError
 from jobs.ledger import ClaimLimits
+from jobs.names import QueueName
 from jobs.nearest import did_you_mean
 from jobs.trace import traceparent
 from providers import discover
@@ -151,6 +161,9 @@ class CoreSettings(BaseSettings):
     traces: TracesSettings = TracesSettings()
     webhooks: dict[str, WebhookSettings] = Field({}, description="endpoints that are told of events, by name")
     downstream: dict[str, DownstreamSettings] = Field({}, description="tasks that are sent for events, by name")
+    link_queues: tuple[QueueName, ...] | None = Field(
+        None, description="the only queues that links may name; if not set, any of another application"
+    )
     clock_interval: float = Field(0.2, gt=0, le=5, description="the clock looks at least so often")
     doubt_grace: float = Field(5.0, gt=0, description="from a lost answer to asking the provider")
     submissions: int = Field(
@@ -168,6 +181,13 @@ class CoreSettings(BaseSettings):
     events_kept: int = Field(100_000, ge=1000, description="about so many events per provider")
     fail_point: str | None = Field(None, description="for the fault tests: where a worker dies, see config/fail_points")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("link_queues", mode="before")
+    @classmethod
+    def _as_list(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError('not JSON; write it as JSON, such as ["billing"]')
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -303,7 +323,8 @@ def read() -> CoreSettings:
         lines = []
         for entry in error.errors(include_input=False, include_url=False, include_context=False):
             name = PREFIX + "__".join(str(part).upper() for part in entry["loc"])
-            lines.append(f"{name}: {entry['msg']}" if entry["loc"] else entry["msg"].removeprefix("Value error, "))
+            said = entry["msg"].removeprefix("Value error, ")
+            lines.append(f"{name}: {said}" if entry["loc"] else said)
         raise ConfigurationError("; ".join(lines)) from None
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FilePath, HttpUrl, SecretStr, field_validator, model_validator
 
+from jobs.names import QueueName, TaskName
 from jobs.states import TERMINAL, JobState
 
 if TYPE_CHECKING:  # only its type is needed, and every process reads the settings
@@ -77,14 +78,8 @@ class WebhookSettings(Target):
 class DownstreamSettings(Target):
     """One Celery task of another application. Environment: `SETTLE_DOWNSTREAM__<NAME>__<FIELD>`."""
 
-    task: str = Field(min_length=1, max_length=200, description="its name")
-    queue: str = Field(min_length=1, max_length=200, description="where its workers take it from")
-
-    @model_validator(mode="after")
-    def _foreign(self) -> Self:
-        if self.task.startswith("settle.") or self.queue == "celery" or self.queue.startswith("settle."):
-            raise ValueError("task and queue must be those of another application")
-        return self
+    task: TaskName = Field(description="its name")
+    queue: QueueName = Field(description="where its workers take it from")
 
 
 def _long_enough(secret: str) -> bool:

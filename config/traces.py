@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from config.otel import Spans
 
 F = TypeVar("F", bound=Callable[..., Any])
-Recorded = Callable[[Sequence[Acceptance]], None]
+Recorded = Callable[[Sequence[Acceptance | None]], None]
 
 _spans: Spans | None = None
 
@@ -90,9 +90,9 @@ def accepting(settings: CoreSettings, jobs: Sequence[tuple[Job, Any]]) -> tuple[
         return list(jobs), lambda answers: None
     begun = [spans().accept(job) for job, _ in jobs]
 
-    def recorded(answers: Sequence[Acceptance]) -> None:
+    def recorded(answers: Sequence[Acceptance | None]) -> None:
         for (_, end), answer in zip(begun, answers, strict=True):
-            end(answer.value)
+            end(answer.value if answer is not None else "refused")
 
     return [(replace(job, trace=trace), rest) for (job, rest), (trace, _) in zip(jobs, begun, strict=True)], recorded
 

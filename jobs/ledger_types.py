@@ -56,11 +56,15 @@ class Bundle:
         name: under which the bundle counts as outstanding until it is closed.
         claims: the jobs taken.
         wait: seconds until the next look is worth while; none if no job waits.
+        damaged: the jobs whose key holds something else than a record; they are looked at again after a lease.
+        error: why nothing can be claimed of this provider, in Redis' own words; `None` if it can.
     """
 
     name: str
     claims: tuple[Claim, ...]
     wait: float | None
+    damaged: tuple[str, ...] = ()
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,25 @@ def gap(link: Link) -> str | None:
     return None
 
 
+def queues(kwargs: Mapping[str, Any], place: Place = ()) -> Iterator[tuple[Place, str]]:
+    """The queues that the arguments of a trigger name, each with its place: in `then`, and in members of groups.
+
+    Args:
+        kwargs: of a workflow, checked by its model.
+        place: of them.
+    """
+    for name in ("then", "jobs"):
+        inner = kwargs.get(name)
+        for index, each in enumerate(inner if isinstance(inner, list | tuple) else ()):
+            if not isinstance(each, Mapping):
+                continue
+            here = (*place, name, index)
+            if each.get("queue") is not None:
+                yield (*here, "queue"), str(each["queue"])
+            yield from queues(each.get("kwargs") or {}, (*here, "kwargs"))
+            yield from queues({"then": each.get("then")}, here)
+
+
 def link_id(job_id: str, position: int, link: Link, place: int) -> str:
     """The id of the job, or message, that a link becomes: the same however often it is started.
 

@@ -15,10 +15,12 @@ from importlib.resources import files
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from jobs.clock import Clock
 from jobs.codec import dump, millis
 from jobs.events import JobEvent
+from jobs.refusals import executed, refusal
 
 #: The names of all targets that ever had an outbox.
 TARGETS = "settle:targets"
@@ -102,7 +104,12 @@ class Outbox:
         known = self._redis.hgetall(self._at)
         for provider, stream in streams.items():
             if provider not in known:
-                last = self._redis.xrevrange(stream, count=1)
+                try:
+                    last = self._redis.xrevrange(stream, count=1)
+                except ResponseError as error:
+                    if refusal(error) is None:
+                        raise
+                    continue  # this provider begins when a person has mended its stream; the others go on
                 self._redis.hsetnx(self._at, provider, last[0][0] if last else "0-0")
 
     def places(self) -> dict[str, str]:
@@ -232,7 +239,9 @@ def unread_since(redis: Any, wanted: Sequence[str], streams: Mapping[str, str]) 
     for name, provider in asked:
         pipe.xrange(streams[provider], f"({places[name][provider]}", "+", count=1)
     found: dict[str, list[float]] = {name: [] for name in wanted}
-    for (name, _), entries in zip(asked, pipe.execute(), strict=True):
+    for (name, _), entries in zip(asked, executed(pipe), strict=True):
+        if isinstance(entries, Exception):
+            continue
         found[name] += [int(place.partition("-")[0]) / 1000 for place, _ in entries]
     return {name: min(times, default=0.0) for name, times in found.items()}
 

@@ -9,17 +9,23 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from jobs import codec
 from jobs.errors import RecordTooNew
 from jobs.ledger_types import Bundle, Claim, ClaimLimits
 from jobs.record import Job, Move
 from jobs.redis_store import RedisStore
+from jobs.refusals import executed
 from jobs.states import IN_HAND, TERMINAL, JobState
 
 logger = logging.getLogger(__name__)
 
 #: The keys of a claim, as its script wants them.
 _CLAIMED = ("due", "gate", "bundles", "index", "done", "counts", "queue")
+
+#: What a claim answers in the place of a state if the key of a job holds no record.
+_DAMAGED = "damaged"
 
 #: Moves in one call: Redis does nothing else meanwhile.
 _AT_ONCE = 100
@@ -30,7 +36,10 @@ class MovesInRedis(RedisStore):
 
     def claim(self, provider: str, limits: ClaimLimits) -> Bundle:
         """Take what is due, atomically, and push its wake-up times forward by the lease."""
-        return self.claim_all({provider: limits})[provider]
+        bundle = self.claim_all({provider: limits})[provider]
+        if bundle.error is not None:
+            raise ResponseError(bundle.error)
+        return bundle
 
     def claim_all(self, limits: Mapping[str, ClaimLimits]) -> dict[str, Bundle]:
         """Claim of each of these providers, with one round trip for all of them."""
@@ -52,7 +61,11 @@ class MovesInRedis(RedisStore):
                 ],
                 client=pipe,
             )
-        for name, provider, (wait, *flat) in zip(names, limits, pipe.execute(), strict=True):
+        for name, provider, answer in zip(names, limits, executed(pipe), strict=True):
+            if isinstance(answer, Exception):
+                bundles[provider] = Bundle(name, (), None, error=str(answer))
+                continue
+            wait, *flat = answer
             # One in a state of a newer version is left to its lease: that version's workers take it then.
             taken = [
                 Claim(str(flat[i]), int(flat[i + 1]), state, int(flat[i + 3]) / 1000)
@@ -60,7 +73,10 @@ class MovesInRedis(RedisStore):
                 if (state := codec.to_state(flat[i + 2])) is not None
             ]
             bundles[provider] = Bundle(
-                f"{name}|{len(flat) // 4}", tuple(taken), int(wait) / 1000 if int(wait) >= 0 else None
+                f"{name}|{len(flat) // 4}",
+                tuple(taken),
+                int(wait) / 1000 if int(wait) >= 0 else None,
+                damaged=tuple(flat[i] for i in range(0, len(flat), 4) if flat[i + 2] == _DAMAGED),
             )
         return bundles
 

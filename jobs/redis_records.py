@@ -10,6 +10,7 @@ from jobs.errors import JobNotFound
 from jobs.ledger_types import Acceptance, Glance
 from jobs.record import Announcement, Job, Unreadable
 from jobs.redis_store import RedisStore
+from jobs.refusals import PartlyAccepted, executed
 
 
 class RecordsInRedis(RedisStore):
@@ -30,21 +31,27 @@ class RecordsInRedis(RedisStore):
         for job, _ in jobs:
             pipe.set(self._owner(job.id), job.provider, nx=True)
             pipe.get(self._owner(job.id))
-        answers = pipe.execute()
+        answers = executed(pipe)
         firsts, owners = answers[::2], answers[1::2]
         pipe = self._redis.pipeline(transaction=False)
         for (job, announcement), owner in zip(jobs, owners, strict=True):
             if owner == job.provider:
                 self._add_accept(pipe, job, announcement)
-        said = iter(pipe.execute())
-        found = [
-            Acceptance(next(said)) if owner == job.provider else Acceptance.CONFLICT
-            for (job, _), owner in zip(jobs, owners, strict=True)
-        ]
-        for (job, _), first, answer in zip(jobs, firsts, found, strict=True):
-            if answer is Acceptance.CREATED:
+        said = iter(executed(pipe))
+        found: list[Acceptance | None] = []
+        reason = ""
+        for (job, _), first, owner in zip(jobs, firsts, owners, strict=True):
+            answer = next(said) if owner == job.provider else owner
+            if isinstance(answer, Exception):
+                reason = str(answer)
+                found.append(None)
+                continue
+            found.append(Acceptance(answer) if owner == job.provider else Acceptance.CONFLICT)
+            if found[-1] is Acceptance.CREATED:
                 self._keep_owner(job, first=bool(first))
-        return found
+        if reason:
+            raise PartlyAccepted(reason, found)
+        return [answer for answer in found if answer is not None]
 
     def _keep_owner(self, job: Job, *, first: bool) -> None:
         """A new job's owner key lives as long as the job."""
@@ -115,7 +122,8 @@ class RecordsInRedis(RedisStore):
         pipe = self._redis.pipeline(transaction=False)
         for job_id in job_ids:
             pipe.get(self._owner(job_id))
-        wanted = [(owner, job_id) for owner, job_id in zip(pipe.execute(), job_ids, strict=True) if owner is not None]
+        owners = zip(executed(pipe), job_ids, strict=True)
+        wanted = [(owner, job_id) for owner, job_id in owners if isinstance(owner, str)]
         found = {job.id: job for job in self._records(wanted)} if wanted else {}
         return [found.get(job_id) for job_id in job_ids]
 
@@ -125,9 +133,10 @@ class RecordsInRedis(RedisStore):
         for provider, job_id in wanted:
             pipe.hgetall(self._key(provider, "job", job_id))
             pipe.zscore(self._key(provider, "due"), job_id)
-        answers = pipe.execute()
+        # Among others, one whose key holds something else is left out like one that is gone.
+        answers = executed(pipe) if len(wanted) > 1 else pipe.execute()
         for (_, job_id), fields, due in zip(wanted, answers[::2], answers[1::2], strict=True):
-            if fields:
+            if fields and not isinstance(fields, Exception) and not isinstance(due, Exception):
                 yield codec.read(job_id, fields, due / 1000 if due is not None else None)
 
     def glance(self, job_ids: Sequence[str]) -> list[Glance | None]:
@@ -135,10 +144,11 @@ class RecordsInRedis(RedisStore):
         pipe = self._redis.pipeline(transaction=False)
         for job_id in job_ids:
             pipe.get(self._owner(job_id))
-        owners = pipe.execute()
+        owners = executed(pipe)
         for job_id, owner in zip(job_ids, owners, strict=True):
-            pipe.hmget(self._key(owner or "", "job", job_id), "state", "chain")
-        return [codec.to_glance(state, chain) if state else None for state, chain in pipe.execute()]
+            pipe.hmget(self._key(owner if isinstance(owner, str) else "", "job", job_id), "state", "chain")
+        found = [(None, None) if isinstance(answer, Exception) else answer for answer in executed(pipe)]
+        return [codec.to_glance(state, chain) if state else None for state, chain in found]
 
     def ended(self, provider: str, since: float, until: float) -> list[str]:
         """The jobs that ended after one time, up to another, and are still kept; seconds since the epoch."""

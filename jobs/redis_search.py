@@ -12,11 +12,12 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jobs import codec
 from jobs.record import Job, Unreadable
 from jobs.redis_records import RecordsInRedis
+from jobs.refusals import executed
 from jobs.search import Overview, Page, Place, Query, gate_of, tag_text
 from jobs.states import UNFINISHED, JobState
 
@@ -78,7 +79,10 @@ class SearchInRedis(RecordsInRedis):
         pipe = self._redis.pipeline(transaction=False)
         for key in keys:
             pipe.zcard(key)
-        along, *others = [key for _, key in sorted(zip(pipe.execute(), keys, strict=True))]
+        sizes = executed(pipe)
+        if any(isinstance(held, Exception) for held in sizes):
+            return  # what other providers have is found all the same
+        along, *others = [key for _, key in sorted(zip(sizes, keys, strict=True))]
         start, size, last = self._start(query, along), min(_FIRST, 2 * query.limit), query.after
         since = codec.millis(query.since) if query.since is not None else 0
         until = codec.millis(query.until) if query.until is not None else None
@@ -129,11 +133,15 @@ class SearchInRedis(RecordsInRedis):
             pipe.zrevrange(index, 0, 0, withscores=True)
             for state in states:
                 pipe.zrange(f"{index}:state:{state.value}", 0, 0, withscores=True)
-        answers = pipe.execute()
+        answers = executed(pipe)
+        nothing: list[Any] = [{}, (None, None), 0, 0, [], [], *([] for _ in states)]
         each = 6 + len(states)
         found = []
         for number, provider in enumerate(providers):
-            mine = answers[number * each : (number + 1) * each]
+            mine = [
+                empty if isinstance(answer, Exception) else answer
+                for answer, empty in zip(answers[number * each : (number + 1) * each], nothing, strict=True)
+            ]
             counts, (paused, failures), bundles, due, first, latest, *oldest = mine
             created = [ends[0][1] for ends in oldest if ends]
             gate = gate_of(now, int(paused or 0), int(failures or 0))
@@ -167,7 +175,7 @@ class SearchInRedis(RecordsInRedis):
         pipe = self._redis.pipeline(transaction=False)
         for place, provider in found:
             pipe.hget(f"{self._key(provider, 'index')}:tagged", place.id)
-        return list(dict.fromkeys(tag for held in pipe.execute() if held for tag in json.loads(held)))
+        return list(dict.fromkeys(tag for held in executed(pipe) if isinstance(held, str) for tag in json.loads(held)))
 
     def _newest(self, providers: Sequence[str], limit: int) -> list[tuple[Place, str]]:
         """Where the latest jobs stand, each with its provider."""
@@ -176,8 +184,12 @@ class SearchInRedis(RecordsInRedis):
         pipe = self._redis.pipeline(transaction=False)
         for provider in providers:
             pipe.zrevrange(self._key(provider, "index"), 0, limit - 1, withscores=True)
-        all_of_them = zip(providers, pipe.execute(), strict=True)
-        places = [(Place(int(score), job_id), name) for name, held in all_of_them for job_id, score in held]
+        held_by = [
+            (name, held)
+            for name, held in zip(providers, executed(pipe), strict=True)
+            if not isinstance(held, Exception)
+        ]
+        places = [(Place(int(score), job_id), name) for name, held in held_by for job_id, score in held]
         return heapq.nlargest(limit, places)
 
     def reindex(self, provider: str, tell: Callable[[int], None] | None = None) -> int:
@@ -203,8 +215,8 @@ class SearchInRedis(RecordsInRedis):
         for job_id in ids:
             pipe.hget(self._key(provider, "job", job_id), "doc")
         flat = []
-        for job_id, doc in zip(ids, pipe.execute(), strict=True):
-            flat += [job_id, codec.tag_texts(json.loads(doc)["tags"] if doc else {})]
+        for job_id, doc in zip(ids, executed(pipe), strict=True):
+            flat += [job_id, codec.tag_texts(json.loads(doc)["tags"] if isinstance(doc, str) else {})]
         if flat:
             self._script["index"](
                 keys=[self._key(provider, "index")],
@@ -222,6 +234,9 @@ class SearchInRedis(RecordsInRedis):
         pipe.zcard(index)
         for state in JobState:
             pipe.zcard(f"{index}:state:{state.value}")
-        total, *each = pipe.execute()
+        answers = executed(pipe)
+        if any(isinstance(answer, Exception) for answer in answers):
+            return
+        total, *each = answers
         if sum(each) != total:
             self.reindex(provider)

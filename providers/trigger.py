@@ -7,7 +7,6 @@ far as they do not wait for values of jobs before them.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self, get_args
 
@@ -25,6 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from jobs import links
 from jobs.errors import InvalidJob
+from jobs.names import QueueName, TaskName
 from jobs.record import check_job_id
 from providers import discover
 
@@ -188,16 +188,12 @@ class _Triggered(BaseModel):
             raise PydanticCustomError(_BAD, "{text}", {"text": _few(wrong)})
 
 
-#: Queues of Settle's own: what is sent there never reaches another application.
-_OWN_QUEUE = re.compile(r"celery|settle\..*")
-
-
 class Link(_Triggered):
     """One link: a workflow of ours, or a Celery task of another application."""
 
     workflow: str | None = None
-    task: str | None = Field(None, min_length=1, max_length=200, description="name of another application's task")
-    queue: str | None = Field(None, min_length=1, max_length=200, description="the queue of that application")
+    task: TaskName | None = Field(None, description="name of another application's task")
+    queue: QueueName | None = Field(None, description="the queue of that application")
     name: str | None = Field(None, min_length=1, max_length=50, description="for references of later links")
     tags: dict[str, str] | None = Field(None, max_length=20)
     deadline: float | None = Field(None, gt=0, le=10 * 365 * 86400, description="seconds from the start of this link")
@@ -211,10 +207,8 @@ class Link(_Triggered):
                 raise ValueError("queue: belongs to a task; a workflow has its own")
             self.check(self.workflow)
             return self
-        if self.task is not None and self.task.startswith("settle."):
-            raise ValueError("task: is one of Settle's own; name it as workflow, without settle. in front")
-        if self.queue is None or _OWN_QUEUE.fullmatch(self.queue):
-            raise ValueError("queue: name the queue of the other application; Settle's own are not consumed by it")
+        if self.queue is None:
+            raise ValueError("queue: name the queue of the other application")
         if self.tags is not None or self.deadline is not None:
             raise ValueError("tags and deadline belong to a workflow: a task of another application is not followed")
         return self

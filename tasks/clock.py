@@ -15,6 +15,8 @@ from typing import Any
 
 from celery import Task, current_app
 from celery.worker.request import Request as CeleryRequest
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError, ResponseError
 
 from config import checks, metrics
 from config.fail_points import reach
@@ -22,7 +24,9 @@ from config.runtime import Runtime
 from config.settings import settings
 from jobs.errors import SettleError
 from jobs.ledger import Bundle, Claim
+from jobs.refusals import DOCTOR, refusal
 from jobs.states import JobState
+from providers.errors import scrub
 from tasks.backlog import crowded
 from tasks.onward import STAGES, send_on
 from tasks.repeat import Repeating
@@ -81,18 +85,36 @@ def tick(run: Runtime, providers: Sequence[str]) -> float:
     """Claim what is due and publish it. Returns the seconds until the next tick.
 
     Raises:
-        RedisError: the ledger is away.
+        RedisError: the ledger is away. What is refused to one provider is logged, and stops no other.
         OperationalError: the broker is away; what was claimed waits for its lease.
     """
     wait = run.settings.clock_interval
     bundles = run.ledger.claim_all({provider: run.settings.claim_limits(provider) for provider in providers})
     for provider, bundle in bundles.items():
-        if bundle.claims:
-            reach(run.settings, "clock.after_claim")
-            _publish(run, provider, bundle)
+        for job_id in bundle.damaged:
+            _tell(run, "record_damaged", {"provider": provider, "job_id": job_id}, "WRONGTYPE")
+        try:
+            if bundle.error is not None:
+                raise ResponseError(bundle.error)
+            if bundle.claims:
+                reach(run.settings, "clock.after_claim")
+                _publish(run, provider, bundle)
+        except (RedisError, OperationalError) as error:
+            if (reason := refusal(error)) is None:
+                raise
+            # One provider's trouble: the others go on.
+            _tell(run, "claims_refused", {"provider": provider}, reason)
+            continue
+        run.causes.over(f"claims_refused {provider}")
         if bundle.wait is not None:
             wait = min(wait, bundle.wait)
     return max(wait, _SHORTEST)
+
+
+def _tell(run: Runtime, what: str, of: dict[str, str], reason: str) -> None:
+    """Log what is refused each time until a person mends it: once."""
+    if run.causes.news(" ".join((what, *of.values())), reason):
+        logger.error(what, extra={"fields": {**of, "reason": scrub(reason), "remedy": DOCTOR}})
 
 
 def _publish(run: Runtime, provider: str, bundle: Bundle) -> None:

@@ -10,13 +10,16 @@ from typing import Any
 
 from celery import Celery, Task, shared_task
 from kombu.exceptions import OperationalError
+from redis.exceptions import ResponseError
 
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from config.traces import traced
 from jobs.policy import backoff
 from jobs.record import Failure, Job, Move
+from jobs.refusals import DOCTOR, refusal
 from jobs.states import JobState
+from providers.errors import scrub
 from tasks.announce import Announcer
 from tasks.links import follow
 from tasks.stage import begin, break_chain, conclude
@@ -68,6 +71,10 @@ def _finish(run: Runtime, announcer: Announcer, app: Celery, job: Job, added: Ma
     except OperationalError as error:
         said = f"what follows waits: the broker does not answer ({type(error).__name__})"
         return _later(run, job, Failure("broker", said))
+    except ResponseError as error:  # of the next job's keys: it waits until a person mends them
+        if (reason := refusal(error)) is None:
+            raise
+        return _later(run, job, Failure("ledger", f"what follows waits: {scrub(reason)}", DOCTOR))
     changes: dict[str, Any] = {"next": done.next, "sent": done.sent, "then": done.left, "failure": done.failure}
     if added:
         changes["result"] = {**(job.result or {}), **added}

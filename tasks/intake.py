@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,8 +24,11 @@ from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError, InvalidJob
 from jobs.ledger import Acceptance
-from jobs.links import GROUP, Link, bare, numbered, title
+from jobs.links import GROUP, Link, bare, numbered, queues, title
+from jobs.links import written as place_of
+from jobs.names import MALFORMED, well_formed
 from jobs.record import Failure, Job, check_job_id, digest_of
+from jobs.refusals import PartlyAccepted
 from jobs.states import JobState
 from jobs.trace import traceparent
 from providers.trigger import MAX_LINKS, Options, check_root_id, problems
@@ -36,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 #: The header in which an entry task finds when its job may begin.
 _START = "settle_start"
+
+#: What is wrong with a queue that is well-formed, and yet not one of those that are allowed.
+NOT_ALLOWED = "this queue is not one of SETTLE_LINK_QUEUES; name one of those, or have it added for the workers"
 
 #: Between two attempts to record a trigger while the ledger is away, seconds.
 _PATIENCE = 2.0
@@ -70,9 +76,19 @@ class Entry(Task):
 
 
 def validate(
-    request: type[BaseModel], args: tuple[object, ...], kwargs: Mapping[str, Any]
+    request: type[BaseModel],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    allowed: Collection[str] | None = None,
 ) -> tuple[Options, dict[str, Any]]:
     """The options and the body of a trigger.
+
+    Args:
+        request: the model of its keyword arguments.
+        args: positional arguments, which are not taken.
+        kwargs: keyword arguments, options among them.
+        allowed: the only queues that links may name; any if not given.
 
     Raises:
         InvalidJob: it can never work; the message names the fields.
@@ -91,6 +107,8 @@ def validate(
         request.model_validate(body)
     except ValidationError as error:
         wrong.append(problems(error, request))
+    if not wrong and allowed is not None:
+        wrong = [f"{place_of(place)}: {NOT_ALLOWED}" for place, queue in queues(kwargs) if queue not in allowed][:10]
     if wrong:
         raise InvalidJob("; ".join(wrong))
     return options, body
@@ -147,7 +165,7 @@ def new_job(
         "trace": parent.trace if parent else traceparent(trace),
     }
     try:
-        options, body = validate(request, args, kwargs)
+        options, body = validate(request, args, kwargs, allowed=run.settings.link_queues)
         if not parent and (then or workflow == GROUP):
             check_root_id(job_id)
         if here:
@@ -176,11 +194,15 @@ def new_job(
 
 
 def _left(then: object) -> tuple[dict[str, Any], ...]:
-    """The names of links that will never start, as far as they are links."""
+    """The names of links that will never start, as far as they are links; a name that is none is left out."""
     if not isinstance(then, list | tuple):
         return ()
     named = bare([link for link in then[:MAX_LINKS] if isinstance(link, Mapping)])
-    return tuple(link for link in named if link and all(isinstance(name, str) for name in link.values()))
+    return tuple(
+        {kind: name if well_formed(name) else MALFORMED for kind, name in link.items()}
+        for link in named
+        if link and all(isinstance(name, str) for name in link.values())
+    )
 
 
 def record(run: Runtime, announcer: Announcer, job: Job, *, task: str | None = None) -> Acceptance:
@@ -202,15 +224,25 @@ def record_all(run: Runtime, announcer: Announcer, jobs: Sequence[tuple[Job, str
         run: the runtime.
         announcer: tells who waits.
         jobs: each with the name of its entry task, if Flower has not seen its message.
+
+    Raises:
+        PartlyAccepted: Redis refuses some of them; the others are recorded, and announced.
+        RedisError: the ledger is away.
     """
+    refused: PartlyAccepted | None = None
+    answers: Sequence[Acceptance | None]
     reach(run.settings, "intake.before_accept")
     jobs, recorded = traces.accepting(run.settings, jobs)
-    answers = run.ledger.accept_all([(job, announcer.announcement(job)) for job, _ in jobs])
+    try:
+        answers = run.ledger.accept_all([(job, announcer.announcement(job)) for job, _ in jobs])
+    except PartlyAccepted as error:
+        refused, answers = error, error.answers
     recorded(answers)
-    metrics.triggered((job for job, _ in jobs), answers)
+    written = [(job, task, answer) for (job, task), answer in zip(jobs, answers, strict=True) if answer is not None]
+    metrics.triggered((job for job, _, _ in written), [answer for _, _, answer in written])
     reach(run.settings, "intake.after_accept")
     told: defaultdict[str | None, list[Job]] = defaultdict(list)
-    for (job, task), answer in zip(jobs, answers, strict=True):
+    for job, task, answer in written:
         fields = {"job_id": job.id, "workflow": job.workflow, "answer": answer.value}
         if answer is Acceptance.CONFLICT:
             reason = "the id belongs to another request"
@@ -223,7 +255,9 @@ def record_all(run: Runtime, announcer: Announcer, jobs: Sequence[tuple[Job, str
             told[None] += [held for held in run.ledger.read([job.id]) if isinstance(held, Job)]
     for received, new in told.items():
         announcer.to_flower(new, received=received)
-    return answers
+    if refused is not None:
+        raise refused
+    return [answer for _, _, answer in written]
 
 
 def _start(eta: str | None) -> float | None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
+from amqp.exceptions import AMQPError
 from celery import Celery
+from kombu.exceptions import OperationalError
 from pydantic import ValidationError
+from redis.exceptions import RedisError
 
 from config.runtime import Runtime
 from jobs import links
 from jobs.errors import InvalidJob
 from jobs.ledger import Acceptance
 from jobs.record import Failure, Job
+from jobs.refusals import refusal
 from jobs.states import JobState
+from providers.errors import scrub
 from providers.trigger import Link, problems, request_of
 from tasks.announce import REDACTED, Announcer
-from tasks.intake import new_job, record
+from tasks.intake import NOT_ALLOWED, new_job, record
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +65,7 @@ def follow(run: Runtime, announcer: Announcer, app: Celery, job: Job) -> Followe
         next_id = links.link_id(job.id, job.position, raw, place)
         try:
             if raw.get("task"):
-                sent = (*sent, _send(app, job, raw, next_id))
+                sent = (*sent, _send(run, app, job, raw, next_id))
                 continue
             _start(run, announcer, job, raw, next_id, (place, then[index + 1 :]))
         except (InvalidJob, ValidationError) as error:
@@ -77,30 +82,40 @@ def follow(run: Runtime, announcer: Announcer, app: Celery, job: Job) -> Followe
     return Followed(sent=sent)
 
 
-def _send(app: Celery, job: Job, raw: links.Link, task_id: str) -> str:
+def _send(run: Runtime, app: Celery, job: Job, raw: links.Link, task_id: str) -> str:
     """Send a task of another application. Returns its name.
 
     Raises:
-        InvalidJob: a value that it waits for is not there.
-        ValidationError: nothing but its name is left of the link.
+        InvalidJob: a value that it waits for is not there; its queue is not allowed; its id is that of a job, whose
+            result the other application would overwrite; or the broker refuses it for good.
+        ValidationError: nothing but its name is left of the link, or an older version recorded what is refused today.
         OperationalError: the broker is away.
     """
     if lacking := links.gap(raw):
         raise InvalidJob(lacking)
     link = Link.model_validate(raw)
-    name = str(link.task)
-    app.send_task(
-        name,
-        kwargs=link.kwargs,
-        task_id=task_id,
-        queue=link.queue,
-        root_id=job.root or job.id,
-        parent_id=job.id,
-        headers={"traceparent": job.trace} if job.trace else None,
-        argsrepr="()",
-        kwargsrepr=REDACTED,
-        retry_policy=_PUBLISH,
-    )
+    name, allowed = str(link.task), run.settings.link_queues
+    if allowed is not None and link.queue not in allowed:
+        raise InvalidJob(f"queue: {NOT_ALLOWED}")
+    try:
+        if run.ledger.read([task_id]) != [None]:
+            raise InvalidJob(f"its id {task_id} is that of a job")
+        app.send_task(
+            name,
+            kwargs=link.kwargs,
+            task_id=task_id,
+            queue=link.queue,
+            root_id=job.root or job.id,
+            parent_id=job.id,
+            headers={"traceparent": job.trace} if job.trace else None,
+            argsrepr="()",
+            kwargsrepr=REDACTED,
+            retry_policy=_PUBLISH,
+        )
+    except (OperationalError, RedisError, AMQPError) as error:
+        if reason := refusal(error):
+            raise InvalidJob(f"it is refused with: {scrub(reason)}") from error
+        raise OperationalError(type(error).__name__) from error
     logger.info("task_sent", extra={"fields": {"job_id": job.id, "task": name, "task_id": task_id}})
     return name
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,8 @@ from config.settings import settings
 from jobs.errors import InvalidJob
 from jobs.inbox import Inbox
 from jobs.record import Job
+from jobs.refusals import DOCTOR, PartlyAccepted
+from providers.errors import scrub
 from tasks.announce import Announcer
 from tasks.arrivals import Arrivals
 from tasks.clock import nudge
@@ -130,6 +133,15 @@ def _record(run: Runtime, announcer: Announcer, jobs: Mapping[str, tuple[Job, st
     """Record jobs by their tokens, all at once. Returns the tokens of those that are recorded."""
     try:
         record_all(run, announcer, list(jobs.values()))
+    except PartlyAccepted as error:  # those are taken again after their lease; they keep no other one out
+        done, refused = [], defaultdict(list)
+        for (token, (job, _)), answer in zip(jobs.items(), error.answers, strict=True):
+            if answer is None:
+                refused[job.provider].append(job.id)
+            else:
+                done.append(token)
+        _tell(run, {job.provider for job, _ in jobs.values()}, refused, str(error))
+        return done
     except RedisError:
         raise
     except Exception:  # one of them that cannot be written must not keep the others out
@@ -137,7 +149,18 @@ def _record(run: Runtime, announcer: Announcer, jobs: Mapping[str, tuple[Job, st
             logger.exception("trigger_broke")
             return []
         return [token for one, job in jobs.items() for token in _record(run, announcer, {one: job})]
+    _tell(run, {job.provider for job, _ in jobs.values()}, {}, "")
     return list(jobs)
+
+
+def _tell(run: Runtime, providers: Collection[str], refused: Mapping[str, Sequence[str]], reason: str) -> None:
+    """Log of each provider once that Redis refuses to record its jobs, until it records them again."""
+    for provider in providers:
+        if not (ids := refused.get(provider)):
+            run.causes.over(f"accept {provider}")
+        elif run.causes.news(f"accept {provider}", reason):
+            fields = {"provider": provider, "job_id": ids[0], "reason": scrub(reason), "remedy": DOCTOR}
+            logger.error("jobs_not_recorded", extra={"fields": fields})
 
 
 class Intake(Repeating):

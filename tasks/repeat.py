@@ -12,6 +12,8 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from config import metrics
+from jobs.refusals import DOCTOR, Causes, refusal
+from providers.errors import scrub
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class Repeating(bootsteps.StartStopStep):
         self._consumer = consumer
         self._looking = False
         self._bell: tuple[socket.socket, socket.socket] | None = None
+        self._causes = Causes()
 
     def prepare(self, consumer: Any) -> None:
         """Get ready for the first look."""
@@ -89,14 +92,24 @@ class Repeating(bootsteps.StartStopStep):
         if self._running:
             self._entry = consumer.timer.call_after(seconds, self._look, (consumer,))
 
+    def _tell(self, error: Exception) -> None:
+        """Log an outage each time, and once what is refused each time until a person mends it."""
+        fields = {"error": type(error).__name__}
+        if (reason := refusal(error)) is not None:
+            fields |= {"reason": scrub(reason), "remedy": DOCTOR}
+            if not self._causes.news(self.what, reason):
+                return
+        logger.warning("%s_waits", self.what, extra={"fields": fields})
+
     def _look(self, consumer: Any) -> None:
         wait, self._looking = _AFTER_TROUBLE, True
         failed = True
         try:
             wait = self.look()
             failed = False
+            self._causes.over(self.what)
         except (RedisError, OperationalError, OSError) as error:
-            logger.warning("%s_waits", self.what, extra={"fields": {"error": type(error).__name__}})
+            self._tell(error)
         except Exception:
             logger.exception("%s_failed", self.what)
         finally:

@@ -206,7 +206,7 @@ def send(
         InvalidJob: the body can never work, or the id cannot stand in a key.
         JobConflict: the id belongs to another request.
     """
-    validate(WORKFLOWS[name].request, (), body)
+    validate(WORKFLOWS[name].request, (), body, allowed=run.settings.link_queues)
     job = new_job(run, job_id, name, WORKFLOWS[name].request, (), dict(body), here=False, trace=trace)
     answer = record(run, Announcer(app, sender), job, task=f"settle.{name}")
     if answer is Acceptance.CONFLICT:

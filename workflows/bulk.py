@@ -41,14 +41,14 @@ def submit_many(workflow: str, requests: Mapping[str, Mapping[str, Any]]) -> dic
     name = workflow.removeprefix("settle.")
     if name not in WORKFLOWS:
         raise InvalidJob(f"workflow: {name!r} is not one of {', '.join(sorted(WORKFLOWS))}")
-    model = WORKFLOWS[name].request
+    run, model = runtime(), WORKFLOWS[name].request
     for job_id, request in requests.items():
         check_job_id(job_id)
         try:
-            validate(model, (), request)
+            validate(model, (), request, allowed=run.settings.link_queues)
         except InvalidJob as error:
             raise InvalidJob(f"{job_id}: {error}") from None
-    run, announcer = runtime(), Announcer(app, "settle@bulk")
+    announcer = Announcer(app, "settle@bulk")
     found: dict[str, Acceptance] = {}
     ids = list(requests)
     for first in range(0, len(ids), _AT_ONCE):

@@ -59,8 +59,13 @@ local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'WITHSCORES', 'LIM
 for i = 1, #due, 2 do
   local id = due[i]
   local key = ARGV[8] .. id
-  local state = redis.call('HGET', key, 'state')
-  if state then
+  local state = redis.pcall('HGET', key, 'state')
+  if type(state) == 'table' then
+    -- No record lies there. It costs this job alone: the others of its provider are taken.
+    if not string.find(state.err, 'WRONGTYPE', 1, true) then return state end
+    redis.call('ZADD', KEYS[1], now + lease, id)
+    for _, part in ipairs({id, 0, 'damaged', due[i + 1]}) do reply[#reply + 1] = part end
+  elseif state then
     local seq = redis.call('HINCRBY', key, 'seq', 1)
     redis.call('ZADD', KEYS[1], now + lease, id)
     reply[#reply + 1] = id

@@ -6,6 +6,8 @@
 -- Returns for each move 1, or 0 if somebody else moved the job in between.
 local now, retention = ARGV[1], ARGV[2]
 local written = {}
+-- A key of the wrong type is an error before the first write: Redis takes back nothing of a script that breaks off.
+for _, place in ipairs({1, 4}) do redis.call('ZSCORE', KEYS[place], '') end
 local first = 5
 while first <= #ARGV do
   local last = first + ARGV[first]
@@ -16,6 +18,11 @@ while first <= #ARGV do
   if held[1] ~= from or held[2] ~= ARGV[first + 3] then
     written[#written + 1] = 0
   else
+    if event ~= '' then redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1) end
+    if from ~= to then
+      redis.call('HGET', KEYS[3], to)
+      for _, part in ipairs({'', ':state:' .. from, ':state:' .. to}) do redis.call('ZSCORE', KEYS[5] .. part, id) end
+    end
     local seq = tostring(held[2] + 1)
     local fields = first + 12 + ARGV[first + 11]
     if fields > first + 12 then redis.call('HDEL', key, unpack(ARGV, first + 12, fields - 1)) end

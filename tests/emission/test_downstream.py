@@ -82,3 +82,64 @@ def test_a_broker_that_is_away_is_tried_again(house: House) -> None:
         together(drained(serving))
         standing = outbox(house.run, "billing").standing()
         assert (standing.waiting, standing.failed, standing.dead) == (1, 1, 0)
+
+
+def test_what_the_broker_refuses_is_given_up_with_its_reason(
+    house: House, app: Celery, redis_client: redis.Redis
+) -> None:
+    """At once, and kept: a person mends the queue and replays it."""
+    house.targets(downstream={"billing": {"task": "billing.ended", "queue": "billing"}})
+    serving = _serving(house, app)
+    together(drained(serving))
+    redis_client.set("billing", "a text")
+    house.job("a", "failed")
+    together(drained(serving))
+    box = outbox(house.run, "billing")
+    (letter,) = box.letters()
+    assert letter.reason.startswith("refused with: WRONGTYPE Operation against a key")
+    assert box.standing().waiting == 0
+    redis_client.delete("billing")
+    assert box.replay([letter]) == 1
+    together(drained(serving))
+    assert [headers["id"] for headers, _ in _messages(redis_client, "billing")] == ["a.2.billing"]
+
+
+def test_a_full_broker_is_tried_again(
+    house: House, app: Celery, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an outage, as a broker that is away."""
+    house.targets(downstream={"billing": {"task": "billing.ended", "queue": "billing"}})
+    serving = _serving(house, app)
+    together(drained(serving))
+    house.job("a", "failed")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
+
+    monkeypatch.setattr(app, "send_task", full)
+    together(drained(serving))
+    standing = outbox(house.run, "billing").standing()
+    assert (standing.waiting, standing.failed, standing.dead) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_damaged_stream_holds_back_its_own_events_only(
+    house: House, app: Celery, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture, begun: bool
+) -> None:
+    """Whether it was so from the start or not; mended, its provider's events are brought again."""
+    house.targets(downstream={"billing": {"task": "billing.ended", "queue": "billing"}})
+    serving = _serving(house, app)
+    if begun:
+        together(drained(serving))
+    redis_client.lpush("settle:{commonsdb}:events", "a message")
+    together(drained(serving))
+    house.job("a", "failed")
+    together(drained(serving))
+    redis_client.delete("settle:{commonsdb}:events")
+    together(drained(serving))
+    house.job("c", "failed", provider="commonsdb")
+    together(drained(serving))
+    sent = [headers["id"] for headers, _ in _messages(redis_client, "billing")]
+    assert sent == ["a.2.billing", "c.2.billing"]
+    if begun:
+        assert [record.message for record in caplog.records].count("events_not_read") == 1

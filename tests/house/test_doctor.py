@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import redis
 
 from config import acl, checks
 from config.checks import Level
+from config.checks.keys import keys
 from config.checks.ledger import usable
 from config.checks.settings import in_clear
 from config.checks.storage import storage
@@ -244,3 +246,66 @@ def test_no_worker_and_a_stranger_are_named() -> None:
 def test_this_machines_own_clock_is_looked_at() -> None:
     """The command signs nothing, but runs beside workers that do."""
     assert "this machine" in asked({"offset": 3.0}, a=report())[0]
+
+
+QUEUES = ("celery", "settle.poll")
+
+
+def _recorded(client: redis.Redis, job_id: str) -> None:
+    ledger = Ledger(client)
+    now = ledger.now()
+    ledger.accept(Job(job_id, "myipr", "myipr.certify", JobState.POLLING, now, now + 60, due_at=now))
+
+
+def test_a_sound_ledger_has_no_damaged_keys(client: redis.Redis) -> None:
+    """Whatever is in it."""
+    _recorded(client, "a")
+    client.lpush("celery", "{}")
+    client.lpush("settle:inbox:celery:refused", "a reason")
+    assert keys(client, client, ["myipr", "commonsdb"], QUEUES) == []
+    assert keys(client, None, ["myipr"], ()) == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "settle:{myipr}:due", "settle:{myipr}:gate", "settle:{myipr}:index", "settle:{myipr}:events",
+        "settle:{myipr}:index:state:polling", "settle:{myipr}:learnt", "settle:{myipr}:book:x", "settle:{myipr}:job:b",
+        "settle:{myipr}:job:a", "settle:owner:a", "settle:owner:b", "settle:inbox:celery:leases", "settle:targets",
+        "settle:inbox:celery:held", "settle:{to:billing}:due",
+    ],
+)  # fmt: skip
+def test_a_key_that_holds_a_message_is_named(client: redis.Redis, key: str) -> None:
+    """With the command that removes it, quoted for a shell."""
+    _recorded(client, "a")
+    client.delete(key)
+    client.lpush(key, "a message")
+    (finding,) = keys(client, client, ["myipr", "commonsdb"], QUEUES)
+    assert finding.level is Level.REFUSED
+    assert repr(key) in finding.what
+    assert finding.remedy.endswith(f"redis-cli DEL {shlex.quote(key)}")
+
+
+def test_keys_of_other_types_are_named_under_the_printed_rules_too(own: EmbeddedRedis, client: redis.Redis) -> None:
+    """That user may not look through all keys: those of providers, due jobs and waiting triggers are looked at."""
+    _recorded(client, "a")
+    wrong = ["settle:{myipr}:gate", "settle:inbox:celery:counter", "settle.poll", "settle:owner:a", "settle:owner:t"]
+    message = {"headers": {"task": "settle.myipr.certify", "id": "t"}}
+    client.hset("settle:inbox:celery:held", mapping={"1": json.dumps(message), "2": "no message"})
+    client.zadd("settle:inbox:celery:leases", {"1": 1, "2": 2})
+    for key in wrong:
+        client.delete(key)
+        client.geoadd(key, (1.0, 1.0, "x"))
+    client.execute_command("ACL", "SETUSER", "worker", "reset", "on", ">a-password", *acl.rules("settle"))
+    with redis.Redis(port=own.port, username="worker", password="a-password", decode_responses=True) as worker:
+        found = keys(worker, worker, ["myipr"], QUEUES)
+    assert sorted(finding.what.split("'")[1] for finding in found) == sorted(wrong)
+
+
+def test_not_every_damaged_key_is_named(client: redis.Redis) -> None:
+    """Ten of them, and how many more."""
+    for number in range(15):
+        client.lpush(f"settle:owner:{number}", "a message")
+    found = keys(client, client, ["myipr"], QUEUES)
+    assert len(found) == 11
+    assert found[-1].what == "5 more such keys"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from config import acl as rules_of
+from jobs.errors import InvalidJob
+from jobs.names import check_queue
 from workflows.command import shapes, show
 from workflows.command.page import Page
 
@@ -29,6 +31,11 @@ def acl(role: str, name: str | None, database: int, redis: float, queues: tuple[
 
     The rules allow what Settle (or a caller) needs, and nothing else: SECURITY.md says more.
     """
+    for queue in queues:
+        try:
+            check_queue(queue)
+        except ValueError as error:
+            raise InvalidJob(f"queue: {error}") from None
     rules = rules_of.rules(role, database=database, redis=redis, queues=queues)
     line = f"user {name or role} reset on >PASSWORD {' '.join(rules)}"
     click.echo(shapes.User(name=name or role, rules=rules, line=line).text() if as_json else line)

@@ -85,7 +85,8 @@ class Sender:
             if self.rows:
                 self._model.model_validate(body)
             else:
-                validate(self._request, (), {**self._options, **body})
+                allowed = self._run.settings.link_queues
+                validate(self._request, (), {**self._options, **body}, allowed=allowed)
         except ValidationError as error:
             return problems(error, self._model)
         except InvalidJob as error:

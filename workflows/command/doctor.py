@@ -17,9 +17,10 @@ import click
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from config import checks
+from config import checks, servers
 from config.checks import Finding, Level
 from config.checks import settings as of_settings
+from config.checks.keys import keys
 from config.checks.ledger import usable
 from config.checks.libraries import libraries
 from config.checks.packages import packages
@@ -46,10 +47,20 @@ def _redis(run: Runtime) -> list[Finding]:
     if any(finding.what.startswith("Redis does not answer") for finding in findings):
         return findings
     try:
-        return findings + usable(run.redis)
+        return findings + usable(run.redis) + _keys(run)
     except RedisError as error:
         what = f"Redis cannot be written ({type(error).__name__})"
         return [*findings, Finding(Level.REFUSED, what, "look at its log, its disk and its memory")]
+
+
+def _keys(run: Runtime) -> list[Finding]:
+    from config.celery_app import QUEUES  # late: the application reads its settings
+
+    own = run.settings
+    if not servers.redis_like(own.broker()):
+        return keys(run.redis, None, own.providers(), ())
+    with servers.client(own, own.broker(), decode_responses=True, socket_timeout=5, socket_connect_timeout=5) as broker:
+        return keys(run.redis, broker, own.providers(), QUEUES)
 
 
 def _workers(run: Runtime) -> list[Finding]:

@@ -66,6 +66,8 @@ def _redis(error: Exception) -> str:
         return f"Redis does not accept the login: check user and password; {_at('redis')}"
     if isinstance(error, of.ReadOnlyError):
         return f"Redis is a replica and takes no writes: name the primary; {_at('redis')}"
+    if isinstance(error, of.ResponseError) and "WRONGTYPE" in str(error):
+        return "a key in Redis holds something else than Settle keeps there: settle doctor names it"
     return f"Redis does not answer ({type(error).__name__}): {_at('redis')}"
 
 

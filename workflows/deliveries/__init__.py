@@ -22,6 +22,7 @@ class Result(StrEnum):
 
     SENT = "sent"
     LATER = "later"
+    REFUSED = "refused"  #: it will be refused each time: given up at once
     GONE = "gone"  #: the target does not want to be told any more
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+from amqp.exceptions import AMQPError
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from config.targets import DownstreamSettings
 from jobs.events import JobEvent
+from jobs.refusals import refusal
+from providers.errors import scrub
 from workflows.deliveries import Answer, Result
 
 #: What stands where arguments would.
@@ -35,7 +39,9 @@ class TaskCarrier:
         """Send the task, under an id that is the same each time."""
         try:
             await asyncio.to_thread(self._publish, event)
-        except (OperationalError, OSError) as error:
+        except (OperationalError, RedisError, AMQPError, OSError) as error:
+            if reason := refusal(error):
+                return Answer(Result.REFUSED, f"refused with: {scrub(reason)}")
             return Answer(Result.LATER, f"the broker does not answer ({type(error).__name__})")
         return Answer(Result.SENT, "published")
 

@@ -14,6 +14,8 @@ from config.targets import Target
 from jobs.errors import JobNotFound, RecordTooNew, SettleError
 from jobs.events import JobEvent
 from jobs.outbox import Outbox
+from jobs.refusals import DOCTOR, executed
+from providers.errors import scrub
 from workflows.events import streams
 
 logger = logging.getLogger(__name__)
@@ -42,13 +44,26 @@ def forward(run: Runtime, target: Target, outbox: Outbox, *, most: int = MOST_WA
     Raises:
         RedisError: Redis is away; nothing is lost.
     """
-    places, keys = outbox.places(), streams(run)
+    keys = streams(run)
+    places = outbox.places()
+    if keys.keys() - places.keys():  # a stream that could not be read before
+        outbox.begin(keys)
+        places = outbox.places()
+    keys = {provider: key for provider, key in keys.items() if provider in places}
     made: Any = run.redis
     pipe = made.pipeline(transaction=False)
     for provider, key in keys.items():
         # With the last one that was read: if it is gone, others may be.
         pipe.xrange(key, places[provider], "+", count=_COUNT + 1)
-    found = dict(zip(keys, pipe.execute(), strict=True))
+    found = {}
+    for provider, entries in zip(keys, executed(pipe), strict=True):
+        of = f"events {outbox.name} {provider}"
+        if not isinstance(entries, Exception):
+            found[provider] = entries
+            run.causes.over(of)
+        elif run.causes.news(of, str(entries)):
+            fields = {"target": outbox.name, "provider": provider, "reason": scrub(entries), "remedy": DOCTOR}
+            logger.error("events_not_read", extra={"fields": fields})
     news = {
         provider: [entry for entry in entries if entry[0] != places[provider]] for provider, entries in found.items()
     }

@@ -159,7 +159,7 @@ class Serving:
             remedy = f"settle webhooks enable {self._name}"
             logger.error("target_disabled", extra={"fields": {**fields, "remedy": remedy}})
             return self._outbox.gone(delivery)
-        wait = wait_after(self._target, tries)
+        wait = wait_after(self._target, tries) if answer.result is Result.LATER else None
         if wait is None:
             remedy = f"settle webhooks replay {event.job_id}"
             logger.error("delivery_given_up", extra={"fields": {**fields, "remedy": remedy}})

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -114,15 +114,16 @@ def configured(settings: CoreSettings) -> list[Schedule]:
     """
     if settings.schedules is None:
         raise ConfigurationError("no schedules: set SETTLE_SCHEDULES to a TOML or JSON file, see docs/schedules.md")
-    return read(settings.schedules, longest=settings.retention)
+    return read(settings.schedules, longest=settings.retention, allowed=settings.link_queues)
 
 
-def read(path: Path, *, longest: float) -> list[Schedule]:
+def read(path: Path, *, longest: float, allowed: Collection[str] | None = None) -> list[Schedule]:
     """The schedules of a file, by their names.
 
     Args:
         path: of the file; JSON if it ends in .json, else TOML.
         longest: nothing may be caught up for longer, seconds: by then an id may be forgotten, and a job start twice.
+        allowed: the only queues that links may name; any if not given.
 
     Raises:
         ConfigurationError: it cannot be read, or one of them is wrong; the message names the field.
@@ -142,7 +143,7 @@ def read(path: Path, *, longest: float) -> list[Schedule]:
     found, wrong = [], []
     for name, table in tables.items():
         try:
-            found.append(_schedule(name, table, longest))
+            found.append(_schedule(name, table, longest, allowed))
         except ValueError as error:
             wrong.append(f"{name[:100]}.{error}")
     if wrong:
@@ -150,7 +151,7 @@ def read(path: Path, *, longest: float) -> list[Schedule]:
     return sorted(found, key=lambda schedule: schedule.name)
 
 
-def _schedule(name: str, table: Any, longest: float) -> Schedule:
+def _schedule(name: str, table: Any, longest: float, allowed: Collection[str] | None) -> Schedule:
     """One schedule, with all that can be told of its jobs beforehand.
 
     Raises:
@@ -177,11 +178,11 @@ def _schedule(name: str, table: Any, longest: float) -> Schedule:
     except InvalidJob as error:
         raise ValueError(str(error)) from None
     schedule = Schedule(name, workflow, crontab, zone, entry.crontab, entry.kwargs, max(entry.catch_up, SOON))
-    _check(schedule)
+    _check(schedule, allowed)
     return schedule
 
 
-def _check(schedule: Schedule) -> None:
+def _check(schedule: Schedule, allowed: Collection[str] | None) -> None:
     """Look at the body of a tick as its trigger would.
 
     Raises:
@@ -192,6 +193,6 @@ def _check(schedule: Schedule) -> None:
         raise ValueError(f"kwargs.tags: give a table without {TAG}, which is the name of the schedule")
     tick = schedule.crontab.next(0.0) or 0
     try:
-        validate(WORKFLOWS[schedule.workflow].request, (), schedule.body(tick))
+        validate(WORKFLOWS[schedule.workflow].request, (), schedule.body(tick), allowed=allowed)
     except (InvalidJob, ValueError) as error:
         raise ValueError(f"kwargs.{error}") from None

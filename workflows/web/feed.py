@@ -13,10 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from jobs.errors import InvalidJob, SettleError
 from jobs.events import JobEvent
+from jobs.refusals import refusal
 from jobs.search import Overview
 from workflows.web.models import ProvidersView, ProviderView
 
@@ -208,14 +209,32 @@ class Feed:
                     self._tell(self._told(provider, fields, self.positions))
             except (RedisError, OSError) as error:  # the positions stay: nothing is missed
                 await self._pause(error)
+                if refusal(error) is not None:
+                    with suppress(RedisError, OSError):
+                        await self._leave_damaged()
 
     async def _begin(self) -> None:
         """Learn where the streams end at the moment, once."""
         for provider, key in self._streams.items():
-            if provider not in self.positions:
-                last = await self._redis.xrevrange(key, count=1)
-                self.positions[provider] = last[0][0] if last else "0-0"
+            if provider not in self.positions and (last := await self._last(key)) is not None:
+                self.positions[provider] = last
         self._ready.set()
+
+    async def _last(self, key: str) -> str | None:
+        """Where a stream ends; none if the key holds something else: the other streams are followed."""
+        try:
+            last = await self._redis.xrevrange(key, count=1)
+        except ResponseError as error:
+            if refusal(error) is None:
+                raise
+            return None
+        return last[0][0] if last else "0-0"
+
+    async def _leave_damaged(self) -> None:
+        """Follow no stream whose key was replaced; it is begun anew when a person has mended it."""
+        for provider in list(self.positions):
+            if await self._last(self._streams[provider]) is None:
+                del self.positions[provider]
 
     async def _sample(self) -> None:
         told = None

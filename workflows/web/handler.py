@@ -16,6 +16,7 @@ from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 
 from config.runtime import Runtime
 from jobs.errors import ConfigurationError, IllegalMove, InvalidJob, JobConflict, JobNotFound, RecordTooNew, SettleError
+from jobs.refusals import DOCTOR
 from providers.trigger import problems
 from workflows.web.feed import Feed
 
@@ -86,6 +87,8 @@ def refusal(error: Exception) -> Refusal | None:
         return error
     if isinstance(error, OutOfMemoryError):
         return Refusal(503, "unavailable", "Redis is full, so no job is accepted: raise its maxmemory")
+    if isinstance(error, RedisError) and "WRONGTYPE" in str(error):
+        return Refusal(503, "unavailable", f"a key in Redis holds something else: {DOCTOR}")
     if isinstance(error, RedisError):
         return Refusal(503, "unavailable", "Redis does not answer: try again, or check SETTLE_REDIS_URL")
     for known, status, kind in _STATUS:

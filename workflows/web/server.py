@@ -17,6 +17,7 @@ from config import logs, servers
 from config.runtime import Runtime
 from config.settings import FlowerSettings
 from jobs.errors import ConfigurationError
+from workflows.web import publishing
 from workflows.web.feed import Feed
 from workflows.web.handler import DESK, Desk
 from workflows.web.routes import DOORS, ROUTES
@@ -69,7 +70,8 @@ def attach(application: Any, desk: Desk) -> None:
     application.settings["template_loader"] = Templates(application.settings["template_path"])
     application.settings.setdefault("xsrf_cookie_kwargs", {"samesite": "Strict"})
     prefix = application.options.url_prefix.strip("/") if application.options.url_prefix else ""
-    application.add_handlers(r".*", [route.spec(f"/{prefix}" if prefix else "") for route in (*ROUTES, *DOORS)])
+    below = f"/{prefix}" if prefix else ""
+    application.add_handlers(r".*", [*(route.spec(below) for route in (*ROUTES, *DOORS)), *publishing.specs(below)])
     application.io_loop.add_callback(desk.feed.start)
 
 

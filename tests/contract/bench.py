@@ -19,12 +19,14 @@ from jobs.states import JobState
 from providers import discover
 from providers.base import Located, Observation, Operation, Provider, Verdict
 from providers.errors import LostAnswer
+from providers.http import ProviderClient
 from simulator import DEFAULT_KEYS, ManualClock, Running, samples
 from tests.ledgers import fresh_ledger
 
 T = TypeVar("T")
 
 JOB_ID = "order-4711"
+KEY = "LL-API-contract-key"
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,41 @@ def go(work: Coroutine[Any, Any, T]) -> T:
     return uvloop.run(work)
 
 
+def failing(error: Exception) -> httpx.AsyncBaseTransport:
+    """A transport that raises this for every request."""
+
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise error
+
+    return httpx.MockTransport(fail)
+
+
+@asynccontextmanager
+async def client_of(url: str, **options: Any) -> AsyncIterator[ProviderClient]:
+    """A client with a key, closed in the end."""
+    values = {"connect_timeout": 1.0, "read_timeout": 0.3, **options}
+    made = ProviderClient(url, {"X-API-KEY": KEY, "Authorization": f"Bearer {KEY}"}, **values)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
 @asynccontextmanager
 async def client(
-    name: str, base_url: str, *, notes: Ledger | None = None, key: str | None = None, **settings: Any
+    name: str,
+    base_url: str,
+    *,
+    notes: Ledger | None = None,
+    key: str | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Provider]:
-    """A provider whose API is at this address; its connections are closed in the end."""
+    """A provider whose API is at this address, or behind this transport; its connections are closed in the end."""
     kind = discover()[name]
     values = {"base_url": base_url, "api_key": key or DEFAULT_KEYS[name], "read_timeout": 5.0, **settings}  # type: ignore[index]
     provider = kind(kind.settings_type.model_validate(values), notes or fresh_ledger())
+    provider.http.transport = transport or provider.http.transport
     try:
         yield provider
     finally:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import httpx
 import pytest
 
 from jobs.ledger import Ledger
@@ -18,7 +19,7 @@ from simulator import running, samples
 from tests import ledgers
 from tests.ledgers import fresh_ledger
 
-from .bench import client, go
+from .bench import client, failing, go
 from .server import http, scripted
 
 
@@ -191,10 +192,8 @@ def test_the_end_of_a_failed_request_is_told() -> None:
 
     async def run() -> None:
         notes = _Watched()
-        async with (
-            scripted(lambda _: None) as server,
-            client("lettrlabs", server.url, notes=notes, rate=50.0) as provider,
-        ):
+        broken = failing(httpx.ReadError(""))
+        async with client("lettrlabs", "http://api", notes=notes, rate=50.0, transport=broken) as provider:
             with pytest.raises(ProviderError):
                 await provider.http.call("POST", "/a", json={})
             await _wait_until(lambda: len(notes.told) == 1)

@@ -39,7 +39,7 @@ $(VENV)-arq/.installed: benchmarks/requirements-arq.lock
 	@touch $@
 
 test: install ## Unit, contract, property and acceptance tests, in random order
-	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --ignore=tests/tls --ignore=tests/metrics --ignore=tests/browser --ignore=tests/examples --ignore=tests/docs --numprocesses=4 --dist=loadscope $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/containers --ignore=tests/faults --ignore=tests/tls --ignore=tests/metrics --ignore=tests/browser --ignore=tests/examples --ignore=tests/docs --numprocesses=4 --dist=loadscope --no-loadscope-reorder $(ARGS)
 
 test-faults: install ## Break it on purpose: kill -9, restart Redis, cut connections; prints its figures
 	$(BIN)/python -m pytest tests/faults --numprocesses=3 --dist=loadscope --timeout=300 -rP $(ARGS)

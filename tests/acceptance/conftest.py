@@ -26,6 +26,7 @@ from kombu.exceptions import OperationalError
 import simulator
 from config.embedded import EmbeddedRedis
 from jobs.ledger import Ledger
+from tests.forked import python
 from tests.waiting import PATIENCE
 from workflows.command.stack import Process, celery, pointed_at, running
 
@@ -61,10 +62,7 @@ class House:
 
     def settle(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run the command to its end, as a person would."""
-        command = [PYTHON, "-m", "workflows.command", *arguments]
-        return subprocess.run(
-            command, input=stdin, env=self.environment, capture_output=True, text=True, timeout=90, check=False
-        )
+        return python("-m", "workflows.command", *arguments, env=self.environment, stdin=stdin, timeout=90)
 
     def send(self, workflow: str, kwargs: dict[str, Any], job_id: str | None = None) -> Any:
         """Trigger a workflow by name, from a client that has none of our code; again, under the same id, if it must."""

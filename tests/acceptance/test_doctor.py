@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
 
 from tests.command.schema import checked
+from tests.forked import python
 from workflows.command.stack import Process, running
 
 from .conftest import PYTHON, House
@@ -17,11 +17,8 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
 
 
 def _doctor(house: House, *arguments: str, **settings: str) -> tuple[int, list[dict[str, Any]]]:
-    done = subprocess.run(
-        [PYTHON, "-m", "workflows.command", "doctor", "--json", *arguments],
-        env={**house.environment, "SETTLE_FLOWER__PASSWORD": "x", **settings},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    environment = {**house.environment, "SETTLE_FLOWER__PASSWORD": "x", **settings}
+    done = python("-m", "workflows.command", "doctor", "--json", *arguments, env=environment)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, checked("doctor", done.stdout)
 

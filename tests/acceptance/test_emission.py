@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from pathlib import Path
 
@@ -163,14 +162,8 @@ def test_a_whole_job_is_told_to_a_webhook_a_task_and_a_group(house: House) -> No
     billed = {each["parent"]: each["kwargs"]["event"] for each in _told(house)}
     assert {job_id: event["target"] for job_id, event in billed.items()} == {"e-1": "succeeded", "e-2": "failed"}
     assert {each.data["seq"] for each in endpoint.got} == {event["seq"] for event in billed.values()}
-    done = subprocess.run(
-        [*SETTLE, "events", "--group", "late", "--json"],
-        env=house.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = house.settle("events", "--group", "late", "--json")
+    assert done.returncode == 0, done.stderr
     ends = [json.loads(line) for line in done.stdout.splitlines()]
     assert {event["job_id"] for event in ends if event["target"] in TERMINAL} == {"e-1", "e-2"}
     example = samples.conversion("e-1")["primaryEmail"]

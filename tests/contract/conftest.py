@@ -10,10 +10,42 @@ import httpx
 import pytest
 
 from config.embedded import EmbeddedRedis
+from providers.unique_tokens import sessions
 from simulator import ManualClock, Running, running
 
 from .bench import Bench
 from .desk import Desk
+from .token_lines import House
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ledger_of_the_clients(redis_server: EmbeddedRedis) -> None:
+    """Each client that a test makes has a ledger of its own there."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ledger_of_the_clients(redis_server: EmbeddedRedis) -> None:
+    """Each client that a test makes has a ledger of its own there."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ledger_of_the_clients(redis_server: EmbeddedRedis) -> None:
+    """Each client that a test makes has a ledger of its own there."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ledger_of_the_clients(redis_server: EmbeddedRedis) -> None:
+    """Each client that a test makes has a ledger of its own there."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ledger_of_the_clients(redis_server: EmbeddedRedis) -> None:
+    """Each client that a test makes has a ledger of its own there."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ledger_of_the_clients(redis_server: EmbeddedRedis) -> None:
+    """Each client that a test makes has a ledger of its own there."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,3 +96,15 @@ def bench(sim: Running, clock: ManualClock) -> Bench:
 def desk(bench: Bench, tmp_path: Path) -> Desk:
     """Everything that signing needs, pointed at the simulator."""
     return Desk(bench, tmp_path)
+
+
+@pytest.fixture
+def looks_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The note about the session is read before each call, as it is when calls are more than a second apart."""
+    monkeypatch.setattr(sessions, "_FRESH", 0.0)
+
+
+@pytest.fixture
+def house(bench: Bench, tmp_path: Path) -> House:
+    """Jobs with stored files."""
+    return House(bench, tmp_path)

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from jobs.clock import ManualClock
+from jobs.record import Job
+from jobs.states import JobState
 from simulator import DEFAULT_DID, samples
 from tests.ledgers import fresh_ledger
 
-from .bench import DECLARE, Bench
+from .bench import DECLARE, JOB_ID, Bench, Trip
+from .server import http
 
 PLAIN = {"metadata": samples.plain_metadata("Harbour"), "registry": None}
 FULL = {"metadata": samples.plain_metadata("Harbour"), "registry": samples.plain_registry()}
@@ -46,3 +49,11 @@ class Desk:
         """Let the time pass here and there."""
         self.clock.advance(seconds)
         self.bench.clock.advance(seconds)
+
+
+def doubtful(trip: Trip, state: JobState = JobState.IN_DOUBT) -> Job:
+    """The job of a trip whose submission got no answer."""
+    return Job(JOB_ID, "commonsdb", "commonsdb.declare", state, 0.0, 1e12, intent=trip.intent)
+
+
+ACCEPTED = [http(202, {"cidV1": "bbqjc"})]

@@ -208,7 +208,7 @@ class Ward(House):
                     resolved += sum(written is not None for written in self.ledger.write([move]))
         return resolved
 
-    def settle(
+    def assert_ended_well_once(
         self, jobs: Sequence[Sent], patience: float = 60.0, *, faults: bool = False, person: bool = False
     ) -> None:
         """Wait for the end of all jobs, and see that each ended as it should and was submitted once.
@@ -229,7 +229,7 @@ class Ward(House):
             raise AssertionError(f"{len(left)} job(s) not over in {patience:g} s: {left[:20]}") from None
         wrong = [told for sent in jobs if (told := self._wrong(sent))]
         assert not wrong, "\n".join(wrong[:20])
-        self.once(jobs, faults=faults)
+        self.assert_sent_once(jobs, faults=faults)
 
     def _wrong(self, sent: Sent) -> str | None:
         job = self.ledger.get(sent.id)
@@ -246,7 +246,7 @@ class Ward(House):
         """The simulator's account of a job."""
         return self.sim.account()[sent.provider].jobs.get(str(sent.reference), JobAccount())
 
-    def once(self, jobs: Iterable[Sent], *, faults: bool = False) -> None:
+    def assert_sent_once(self, jobs: Iterable[Sent], *, faults: bool = False) -> None:
         """See in the simulator's account that each job was accepted once, and (unless faults did that) sent once."""
         books = self.sim.account()
         wrong = []
@@ -267,7 +267,7 @@ class Ward(House):
         found = [max(_waits(sent, history[sent.id]), key=lambda each: each.seconds) for sent in jobs]
         return sorted(found, key=lambda each: -each.seconds)
 
-    def in_time(self, jobs: Sequence[Sent], what: str, allowed: float = LEASE + GRACE) -> Stall:
+    def assert_in_time(self, jobs: Sequence[Sent], what: str, allowed: float = LEASE + GRACE) -> Stall:
         """See that no job waited longer than its lease and the grace; tells the longest."""
         worst = self.stalls(jobs)[0]
         print(f"\n{what}: longest stall {worst}")  # noqa: T201

@@ -42,7 +42,7 @@ def test_all_workers_die_at_once(house: Ward, pool: str) -> None:
     print(f"\nat the kill ({pool}): {found}")  # noqa: T201
     house.sim.clear_faults()
     house.pair("-P", pool, "-c", "2")
-    house.settle(jobs + late, 60, person=True)
+    house.assert_ended_well_once(jobs + late, 60, person=True)
     # Two new workers need some seconds to come up: that is nobody's lease.
-    house.in_time(jobs + late, f"all workers died ({pool})", 3 + 5 + 6)
+    house.assert_in_time(jobs + late, f"all workers died ({pool})", 3 + 5 + 6)
     assert house.leftovers() == []

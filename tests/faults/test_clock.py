@@ -36,7 +36,7 @@ def test_a_clock_is_wrong_beside_a_right_one(house: Ward, seconds: float) -> Non
     for worker in workers:
         ready(worker)
     jobs = [sent for number in range(6) for sent in house.one_of_each(f"shifted-{number}", duration=60)]
-    house.settle(jobs, 60)
+    house.assert_ended_well_once(jobs, 60)
 
 
 @pytest.mark.parametrize("seconds", [-60, 60])
@@ -48,4 +48,4 @@ def test_a_worker_with_a_wrong_clock_dies(house: Ward, seconds: float) -> None:
     until(lambda: house.state(jobs[-1]) == "fetching", "a job in its hands", 20)
     kill(worker)
     house.worker("-P", "threads", "-c", "2")
-    house.settle(jobs, 30)
+    house.assert_ended_well_once(jobs, 30)

@@ -32,7 +32,7 @@ def _refused(house: Ward, sent: Sent) -> str:
 
 
 def _whole(house: Ward, sent: Sent) -> None:
-    house.settle([sent], 30)
+    house.assert_ended_well_once([sent], 30)
     job = house.job(sent)
     assert job is not None
     stored = job.artifacts[0]

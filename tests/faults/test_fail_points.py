@@ -41,6 +41,6 @@ def test_a_worker_dies_at_a_fail_point(house: Ward, tmp_path: Path, point: str, 
     workers = _armed(house, tmp_path, point, "-P", pool, "-c", "2")
     sent = house.certify("fail-point", duration=60)
     until(lambda: _struck(tmp_path / "token", workers), f"a death at {point}", 20)
-    house.settle([sent], TRIGGER + sent.seconds if point.startswith("intake") else 30)
-    house.in_time([sent], f"{point} ({pool})")
+    house.assert_ended_well_once([sent], TRIGGER + sent.seconds if point.startswith("intake") else 30)
+    house.assert_in_time([sent], f"{point} ({pool})")
     assert house.leftovers() == []

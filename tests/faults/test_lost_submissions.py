@@ -57,7 +57,7 @@ def test_a_post_that_arrived_is_found_again(house: Ward, tmp_path: Path, kind: s
     assert job is not None
     assert job.state.value == "succeeded", job.failure
     assert _posts(house, sent) == 1
-    house.in_time([sent], f"submit.after_post, {kind}")
+    house.assert_in_time([sent], f"submit.after_post, {kind}")
 
 
 @pytest.mark.parametrize("kind", ["produce", "declare", "convert without orderId"])
@@ -66,14 +66,14 @@ def test_what_cannot_be_told_waits_for_a_person(house: Ward, tmp_path: Path, kin
     sent = _die(house, tmp_path, kind, "submit.after_intent")
     _stays_in_doubt(house, sent)
     assert _posts(house, sent) == 0
-    house.in_time([sent], f"submit.after_intent, {kind}", LEASE * 2 + 5)
+    house.assert_in_time([sent], f"submit.after_intent, {kind}", LEASE * 2 + 5)
 
 
 def test_with_an_order_id_it_may_be_sent_again(house: Ward, tmp_path: Path) -> None:
     """LettrLabs keeps records with an `orderId` apart: not in the list, so it is sent, once."""
     sent = _die(house, tmp_path, "convert", "submit.after_intent")
-    house.settle([sent])
-    house.in_time([sent], "submit.after_intent, convert")
+    house.assert_ended_well_once([sent])
+    house.assert_in_time([sent], "submit.after_intent, convert")
 
 
 def _two_lost_posts(house: Ward, **settings: str) -> list[Sent]:

@@ -82,7 +82,7 @@ def test_trouble_at_submission_poll_and_fetch(house: Ward, kind: str) -> None:
     until(lambda: house.finished(jobs), "the end of all jobs", 60)
     wrong = [f"{sent.id}: {job.state} {job.failure}" for sent in jobs if (job := house.job(sent)) and job.failure]
     assert not wrong, wrong
-    house.once(jobs, faults=True)
+    house.assert_sent_once(jobs, faults=True)
     waits = house.stalls(jobs)
     print(f"\n{kind}: the longest wait was {waits[0]}")  # noqa: T201
 
@@ -108,9 +108,9 @@ def test_all_providers_are_down_for_a_minute(house: Ward) -> None:
         tries = [job.attempts for sent in jobs if sent.provider == provider and (job := house.job(sent))]
         assert sum(tries) >= 3, f"{provider}: three questions without an answer"
     house.sim.clear_faults()
-    house.settle(jobs, 120)
+    house.assert_ended_well_once(jobs, 120)
     assert alive(workers) == workers
-    house.in_time(
+    house.assert_in_time(
         jobs, f"providers down for {DOWN:g} s", DOWN * 2 + GRACE
     )  # the gate's longest pause, beyond the outage
 
@@ -124,4 +124,4 @@ def test_a_wrong_key_stops_the_provider_not_its_jobs(house: Ward) -> None:
     until(lambda: house.ledger.paused_until("myipr") > house.ledger.now() + 3, "a pause that grows", 30)
     assert sum(house.sim.account()["myipr"].requests["create"].values()) < 2 * len(jobs), "the provider is hammered"
     house.sim.clear_faults()
-    house.settle(jobs, 40, faults=True)
+    house.assert_ended_well_once(jobs, 40, faults=True)

@@ -33,7 +33,7 @@ def _every_stage(house: Ward, longest: float) -> list[Sent]:
 def _work_again(house: Ward, workers: list[Process], since: float, what: str) -> list[Sent]:
     """See that jobs triggered now are finished by the same processes, soon after Redis came back."""
     fresh = house.one_of_each(what, duration=1)
-    house.settle(fresh, AGAIN + 10)
+    house.assert_ended_well_once(fresh, AGAIN + 10)
     took = time.monotonic() - since
     print(f"\n{what}: works again after {took:.2f} s")  # noqa: T201
     assert took < AGAIN
@@ -49,8 +49,8 @@ def test_redis_is_killed_and_restarted(house: Ward, pool: str) -> None:
     house.server.kill()
     house.server.start()
     jobs += _work_again(house, workers, time.monotonic(), f"killed-{pool}")
-    house.settle(jobs, 60, person=True)
-    house.in_time(jobs, f"Redis killed ({pool})")
+    house.assert_ended_well_once(jobs, 60, person=True)
+    house.assert_in_time(jobs, f"Redis killed ({pool})")
 
 
 def _freeze(house: Ward) -> Callable[[], object]:
@@ -81,10 +81,10 @@ def test_redis_is_away_for_a_while(house: Ward, pool: str, away: Callable[[Ward]
     back()
     since = time.monotonic()
     jobs += _work_again(house, workers, since, f"{away.__name__.strip('_')}-{pool}")
-    house.settle(jobs, 60, person=True)
+    house.assert_ended_well_once(jobs, 60, person=True)
     assert alive(workers) == workers
     assert not [line for line in house.log if "Unrecoverable" in line], "a worker is on its way out"
-    house.in_time(jobs, f"Redis away for {AWAY:g} s ({away.__name__.strip('_')}, {pool})", AWAY + 3 + AGAIN)
+    house.assert_in_time(jobs, f"Redis away for {AWAY:g} s ({away.__name__.strip('_')}, {pool})", AWAY + 3 + AGAIN)
 
 
 def test_the_brokers_keys_are_wiped_again_and_again(house: Ward) -> None:
@@ -101,8 +101,8 @@ def test_the_brokers_keys_are_wiped_again_and_again(house: Ward) -> None:
     end = time.monotonic() + 60
     wiped = every(0.5, wipe, lambda: not house.finished(jobs) and time.monotonic() < end)
     print(f"\nwiped {wiped} times")  # noqa: T201
-    house.settle(jobs, 10)
-    house.in_time(jobs, "the broker's keys wiped", 60)
+    house.assert_ended_well_once(jobs, 10)
+    house.assert_in_time(jobs, "the broker's keys wiped", 60)
 
 
 def test_the_client_can_reach_redis_again(house: Ward) -> None:
@@ -112,4 +112,4 @@ def test_the_client_can_reach_redis_again(house: Ward) -> None:
     with pytest.raises((redis.RedisError, OSError)):
         house.redis.ping()
     house.server.start()
-    house.settle([house.certify("afterwards", duration=10)])
+    house.assert_ended_well_once([house.certify("afterwards", duration=10)])

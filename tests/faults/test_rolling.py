@@ -45,9 +45,9 @@ def test_from_one_worker_to_the_next_under_load(house: Ward, pool: str) -> None:
         took.append(_end(old))
         old = new
     _load(house, jobs, 2)
-    house.settle(jobs, 60)
+    house.assert_ended_well_once(jobs, 60)
     print(f"\nrolling ({pool}): {len(jobs)} jobs, the ends took {', '.join(f'{each:.1f}' for each in took)} s")  # noqa: T201
-    house.in_time(jobs, f"rolling ({pool})")
+    house.assert_in_time(jobs, f"rolling ({pool})")
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
@@ -60,7 +60,7 @@ def test_the_only_worker_is_ended_under_load(house: Ward, pool: str) -> None:
     until(lambda: any(house.state(sent) == "fetching" for sent in jobs), "a job that is fetched", 20)
     took = _end(worker)
     house.worker("-P", pool, "-c", "2")
-    house.settle(jobs, 60)
+    house.assert_ended_well_once(jobs, 60)
     print(f"\nended ({pool}): the end took {took:.1f} s")  # noqa: T201
     # Between the two there was no worker: that is nobody's lease.
-    house.in_time(jobs, f"ended ({pool})", 3 + 5 + took + 4)
+    house.assert_in_time(jobs, f"ended ({pool})", 3 + 5 + took + 4)

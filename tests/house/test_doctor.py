@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from config.settings import made_of
 from jobs.ledger import Ledger
 from jobs.record import Job
 from jobs.states import JobState
+from tests.forked import python
 
 
 @pytest.fixture
@@ -79,14 +79,8 @@ def test_a_redis_that_is_away_is_a_finding(tmp_path: Path) -> None:
 
 
 def _doctor(own: EmbeddedRedis, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "workflows.command", "doctor", *arguments],
-        env={"SETTLE_REDIS_URL": own.url, "SETTLE_FLOWER__PASSWORD": "a-password", **settings},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    environment = {"SETTLE_REDIS_URL": own.url, "SETTLE_FLOWER__PASSWORD": "a-password", **settings}
+    return python("-m", "workflows.command", "doctor", *arguments, env=environment, timeout=30)
 
 
 def test_the_index_of_jobs_is_put_in_order(own: EmbeddedRedis, client: redis.Redis) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.embedded import EmbeddedRedis
+from tests.forked import python
 from tests.packages import install, tiny
 
 #: Each test starts processes that import all of Settle.
@@ -61,9 +62,7 @@ OURS = "commonsdb lettrlabs myipr unique_tokens"
 
 def _look(path: Path, code: str = LOOK, **environment: str) -> subprocess.CompletedProcess[str]:
     variables = {"PYTHONPATH": str(path), "SETTLE_REDIS_URL": "redis://127.0.0.1:1/0", **environment}
-    return subprocess.run(
-        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=60, check=False
-    )
+    return python("-c", code, env=variables)
 
 
 def _put(tmp_path: Path, *packages: dict[str, str]) -> Path:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ import httpx
 import redis
 from celery import Celery
 
+from tests.forked import python
 from workflows.command.stack import WORKERS
 
 from .scenes import FLOWER_PASSWORD
@@ -68,10 +67,7 @@ def commands(environment: Mapping[str, str], ids: list[str]) -> Iterator[tuple[s
         *[["status", job_id, "--json"] for job_id in ids], ["status", ids[0]],
     ]  # fmt: skip
     for arguments in asked:
-        done = subprocess.run(
-            [sys.executable, "-m", "workflows.command", *arguments],
-            env=dict(environment), capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        done = python("-m", "workflows.command", *arguments, env=environment)
         assert "Traceback" not in done.stderr, done.stderr
         yield f"settle {arguments[0]}", done.stdout + done.stderr
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from redis.exceptions import NoPermissionError
 from config import acl
 from config.embedded import EmbeddedRedis, free_port
 from patches.private import valkey_binary
+from tests.forked import python
 from tests.waiting import until
 
 
@@ -89,8 +90,9 @@ def test_the_printed_line_is_a_line_of_an_acl_file(tmp_path: Path) -> None:
     """A server that starts with both lines knows both users."""
     port, lines = free_port(), []
     for role in acl.ROLES:
-        command = [sys.executable, "-m", "workflows.command", "acl", "--role", role]
-        lines.append(subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout)
+        done = python("-m", "workflows.command", "acl", "--role", role, env=os.environ)
+        assert done.returncode == 0, done.stderr
+        lines.append(done.stdout)
     users = tmp_path / "users.acl"
     users.write_text("".join(lines).replace(">PASSWORD", ">a-password"))
     server = subprocess.Popen(

@@ -105,4 +105,7 @@ def test_a_trigger_of_a_job_of_a_newer_version_is_that_job(stage: Stage, redis_c
     """Whatever its record says: it is acknowledged, as any trigger that comes twice."""
     stage.trigger()
     make_newer(redis_client, "myipr", "j-1")
+    client: Any = redis_client
+    recorded = client.hgetall("settle:{myipr}:job:j-1")
     stage.trigger()
+    assert client.hgetall("settle:{myipr}:job:j-1") == recorded

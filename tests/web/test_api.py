@@ -34,7 +34,7 @@ def _act(client: httpx.Client, job_id: str, act: str, **more: Any) -> httpx.Resp
     return client.post(f"/api/jobs/{quote(job_id, safe='')}/acts", json={"act": act, **more}, headers=CHANGES)
 
 
-def _error(answer: httpx.Response, status: int, kind: str) -> dict[str, str]:
+def _assert_error(answer: httpx.Response, status: int, kind: str) -> dict[str, str]:
     assert answer.status_code == status, answer.text
     error: dict[str, str] = answer.json()["error"]
     assert error["kind"] == kind
@@ -65,7 +65,7 @@ def test_a_job_is_submitted_once(site: Site, client: httpx.Client) -> None:
     )
     assert client.get(first.headers["location"]).json() == first.json()
     assert _submit(client).status_code == 200
-    error = _error(_submit(client, **{**BODY, "size": "13"}), 409, "conflict")
+    error = _assert_error(_submit(client, **{**BODY, "size": "13"}), 409, "conflict")
     assert "s-1 belongs to another request" in error["message"]
     assert site.ledger.get("s-1").request is not None
     assert len(site.ledger.jobs("myipr")) == 1
@@ -101,7 +101,7 @@ def test_a_bad_submission_names_the_field(
     """400, nothing is recorded, and no value of a body is repeated."""
     sent = {"workflow": "myipr.certify", "id": "s-1", "kwargs": BODY, **changes}
     answer = client.post("/api/jobs", json=sent, headers=CHANGES)
-    assert _error(answer, 400, "invalid")["field"] == field
+    assert _assert_error(answer, 400, "invalid")["field"] == field
     assert SECRET not in answer.text
     assert site.redis.keys("settle:{*}:job:*") == []
 
@@ -154,8 +154,8 @@ def test_a_job_is_read_whole_but_for_its_request(site: Site, client: httpx.Clien
     assert "resolve the job with its id" in advice["doubt"]
     assert "replay" in advice["failed"]
     assert advice["done"] is None
-    _error(client.get("/api/jobs/nobody"), 404, "not_found")
-    _error(client.get("/api/jobs/nobody/events"), 404, "not_found")
+    _assert_error(client.get("/api/jobs/nobody"), 404, "not_found")
+    _assert_error(client.get("/api/jobs/nobody/events"), 404, "not_found")
 
 
 @pytest.mark.parametrize("job_id", ["a/b", "a?b=c", "%2F", "a%20b", "<script>", "&amp;", "x'\"", "{id}"])
@@ -225,7 +225,7 @@ def test_jobs_are_listed_by_all_that_tells_them_apart(site: Site, client: httpx.
 )
 def test_a_bad_question_names_the_field(client: httpx.Client, parameters: dict[str, str], field: str) -> None:
     """And a page of nothing is not taken for an answer."""
-    assert _error(client.get("/api/jobs", params=parameters), 400, "invalid")["field"] == field
+    assert _assert_error(client.get("/api/jobs", params=parameters), 400, "invalid")["field"] == field
 
 
 # Acting
@@ -279,10 +279,10 @@ def test_what_cannot_be_done_where_a_job_is(site: Site, client: httpx.Client, jo
     """409, and it stays as it is."""
     site.gallery()
     before = site.ledger.get(job_id)
-    assert job_id in _error(_act(client, job_id, act), 409, "not_here")["message"]
-    _error(_act(client, job_id, "resolve", fail=True), 409, "not_here")
+    assert job_id in _assert_error(_act(client, job_id, act), 409, "not_here")["message"]
+    _assert_error(_act(client, job_id, "resolve", fail=True), 409, "not_here")
     assert site.ledger.get(job_id) == before
-    _error(_act(client, "nobody", act), 404, "not_found")
+    _assert_error(_act(client, "nobody", act), 404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_a_bad_act_is_refused(site: Site, client: httpx.Client, body: Any) -> No
     """400, and nothing happens."""
     job = site.job("a", S.IN_DOUBT)
     headers = {**CHANGES, "Content-Type": "application/json"}
-    _error(client.post("/api/jobs/a/acts", content=json.dumps(body), headers=headers), 400, "invalid")
+    _assert_error(client.post("/api/jobs/a/acts", content=json.dumps(body), headers=headers), 400, "invalid")
     assert site.ledger.get("a") == job
 
 
@@ -323,7 +323,7 @@ def test_a_job_that_is_being_sent_is_waited_for(site: Site, client: httpx.Client
     while waiting.is_alive():
         assert client.get("/api/providers").elapsed.total_seconds() < 1
         served += 1
-    assert "is being sent at the moment" in _error(answers[0], 409, "not_here")["message"]
+    assert "is being sent at the moment" in _assert_error(answers[0], 409, "not_here")["message"]
     assert served > 10
 
 
@@ -332,7 +332,7 @@ def test_a_job_of_a_provider_that_is_not_installed(site: Site, client: httpx.Cli
     site.job("a", S.EXPIRED, provider="acme", workflow="acme.make", receipt={"remote_id": "r-1"})
     assert client.get("/api/jobs/a").json()["acts"] == []
     assert client.get("/job", params={"id": "a"}).status_code == 200
-    assert "acme is not installed" in _error(_act(client, "a", "resume"), 409, "not_here")["message"]
+    assert "acme is not installed" in _assert_error(_act(client, "a", "resume"), 409, "not_here")["message"]
 
 
 def test_a_provider_is_paused_and_resumed(site: Site, client: httpx.Client) -> None:
@@ -353,9 +353,9 @@ def test_a_provider_is_paused_and_resumed(site: Site, client: httpx.Client) -> N
     }
     assert act("myipr", act="resume").json()["gate"] == "open"
     assert site.ledger.paused_until("myipr") == 0
-    _error(act("acme", act="pause"), 404, "not_found")
-    _error(act("myipr", act="pause", seconds=-1), 400, "invalid")
-    _error(act("myipr", act="cancel"), 400, "invalid")
+    _assert_error(act("acme", act="pause"), 404, "not_found")
+    _assert_error(act("myipr", act="pause", seconds=-1), 400, "invalid")
+    _assert_error(act("myipr", act="cancel"), 400, "invalid")
 
 
 def test_where_all_jobs_stand(site: Site, client: httpx.Client) -> None:
@@ -376,9 +376,9 @@ def test_where_all_jobs_stand(site: Site, client: httpx.Client) -> None:
 
 def test_unknown_addresses_and_methods(client: httpx.Client) -> None:
     """As JSON, too."""
-    _error(client.get("/api/jobs/a/b/c"), 404, "not_found")
-    _error(client.delete("/api/jobs/a", headers=CHANGES), 405, "bad_method")
-    _error(client.get("/api/jobs/a/acts"), 405, "bad_method")
+    _assert_error(client.get("/api/jobs/a/b/c"), 404, "not_found")
+    _assert_error(client.delete("/api/jobs/a", headers=CHANGES), 405, "bad_method")
+    _assert_error(client.get("/api/jobs/a/acts"), 405, "bad_method")
 
 
 @pytest.fixture
@@ -396,7 +396,7 @@ def lonely(tmp_path: Path) -> Iterator[Site]:
 def test_redis_is_away(lonely: Site) -> None:
     """503 with a sentence, on the page, too; and nothing secret in the log."""
     with lonely.client() as client:
-        error = _error(client.get("/api/jobs/a"), 503, "unavailable")
+        error = _assert_error(client.get("/api/jobs/a"), 503, "unavailable")
         assert "SETTLE_REDIS_URL" in error["message"]
         page = client.get("/jobs")
         assert page.status_code == 503

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from contextlib import ExitStack
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from config.embedded import EmbeddedRedis
 from jobs.errors import ConfigurationError
 from jobs.states import JobState, Wish
+from tests.forked import python
 from workflows.web import api, handler, pages, stream
 from workflows.web.routes import ROUTES, Route
 from workflows.web.server import attach
@@ -164,14 +163,7 @@ def test_flower_does_not_start_without_a_login(
     redis_server: EmbeddedRedis, settings: dict[str, str], said: str
 ) -> None:
     """One line on standard error, exit code 5, and no word of the password."""
-    done = subprocess.run(
-        [sys.executable, "-m", "workflows.command", "flower"],
-        env={**environment(redis_server, 0), **settings},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = python("-m", "workflows.command", "flower", env={**environment(redis_server, 0), **settings}, timeout=30)
     assert (done.returncode, done.stderr.count("\n")) == (5, 1)
     assert said in done.stderr
     assert "gehört" not in done.stderr

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from providers.base import Verdict
-from providers.errors import BadAnswer, (
+from providers.errors import (
+    BadAnswer,
     LostAnswer,
     Refused,
     TransientError,

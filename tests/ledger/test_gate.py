@@ -289,6 +289,15 @@ def test_pauses_grow_with_failures_in_a_row(make_ledger: Callable[..., Ledger], 
     assert ledger.pause("alpha") == clock.now() + 1.0
 
 
+def test_one_outage_counts_once(make_ledger: Callable[..., Ledger], clock: ManualClock) -> None:
+    """However many bundles were under way when it began: what fails while the gate is closed was sent before."""
+    ledger = make_ledger(clock, pause_limits=(1.0, 60.0))
+    until = [ledger.pause("alpha") for _ in range(5)]
+    assert set(until) == {clock.now() + 1.0}
+    clock.advance(1.0)
+    assert ledger.pause("alpha") == clock.now() + 2.0
+
+
 def test_a_pause_is_never_shortened(ledger: Ledger, clock: ManualClock) -> None:
     """Of two pauses the longer one holds; a success elsewhere does not open the gate before its time."""
     until = ledger.pause("alpha", 30.0)

@@ -159,6 +159,19 @@ def test_a_note_of_a_job_outlives_the_job_and_no_more(
     assert [ledger.recall("alpha", name) for name in ("taken:c", "taken:d", "session")] == [None, "z", "s-1"]
 
 
+def test_the_life_of_a_note_is_never_shortened(
+    make_ledger: Callable[..., Ledger], clock: ManualClock, failed_job: Callable[..., Job]
+) -> None:
+    """It was left because of a job that is kept for long; then another one came that is not kept at all."""
+    ledger = make_ledger(clock, retention=1000.0)
+    ledger.accept(failed_job("a"))
+    ledger.remember("alpha", "taken", "x", of_job="a")
+    ledger.remember("alpha", "taken", "y", of_job="nobody")
+    clock.advance(NOTE_OUTLIVES + 999)
+    ledger.remember("alpha", "other", "z", of_job="nobody")
+    assert ledger.recall("alpha", "taken") == "x"
+
+
 def test_a_note_is_forgotten_by_its_value(ledger: Ledger) -> None:
     """Whoever found a session stale removes that session, and not the next one."""
     ledger.remember("alpha", "session", "s-1")

@@ -99,6 +99,18 @@ def test_a_rest_is_not_saved_up(ledger: Ledger, clock: ManualClock) -> None:
     assert gaps == [pytest.approx(0.018, abs=0.0011)] * 5
 
 
+def test_an_end_that_is_told_late_or_twice_counts_once(ledger: Ledger, clock: ManualClock) -> None:
+    """The token is free long since, or another request holds one meanwhile: no turn is won."""
+    (first,) = ledger.turns("alpha", 1.0, "h", 1).turns
+    over = [(first.token, first.at), (first.token, first.at)]
+    clock.advance(5)
+    assert len(ledger.turns("alpha", 1.0, "h", 1, over).turns) == 1
+    for _ in range(3):
+        found = ledger.turns("alpha", 1.0, "h", 1, [*over, ("h|of nobody", 0.0)])
+        assert found.turns == ()
+        assert found.wait > 0.5
+
+
 def test_a_rate_below_one_is_one_request_in_so_many_seconds(ledger: Ledger, clock: ManualClock) -> None:
     """Half a request per second is one in two."""
     (first,) = ledger.turns("alpha", 0.5, "h", 3).turns

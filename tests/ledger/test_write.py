@@ -295,6 +295,23 @@ def test_a_finished_record_expires_and_an_unfinished_one_does_not(
     assert all(90 < ttl <= 100 for ttl in ttls.values())
 
 
+def test_a_reopened_job_does_not_expire(
+    redis_client: redis.Redis, clock: ManualClock, new_job: Callable[..., Job]
+) -> None:
+    """A finished one has a time to live, which must not go on: neither the record nor its owner may vanish."""
+    ledger = Ledger(redis_client, clock=clock, retention=100.0)
+    ledger.accept(new_job())
+    (ended,) = ledger.write([ledger.get("job-1").to(JobState.EXPIRED, now=clock.now())])
+    assert ended is not None
+    keys = redis_client.keys("*job-1*")
+    assert all(90 < redis_client.ttl(key) <= 100 for key in keys)
+    assert ledger.write([ended.reopen(JobState.POLLING, now=clock.now(), due_at=clock.now())]) != [None]
+    assert {key: redis_client.ttl(key) for key in keys} == {
+        "settle:owner:job-1": -1,
+        "settle:{alpha}:job:job-1": -1,
+    }
+
+
 def test_an_id_that_is_used_again_does_not_expire_with_its_former_job(
     redis_client: redis.Redis, clock: ManualClock, new_job: Callable[..., Job], failed_job: Callable[..., Job]
 ) -> None:

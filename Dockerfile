@@ -13,10 +13,12 @@ WORKDIR /build
 COPY requirements.lock requirements-otel.lock requirements-dev.lock docker/wheelhous[e] wheelhouse/
 COPY docker/install.sh docker/build-tools.awk ./
 RUN sh install.sh dependencies
-COPY pyproject.toml README.md docker/healthcheck.py ./
+COPY pyproject.toml README.md LICENSE docker/healthcheck.py ./
 COPY config config
 COPY jobs jobs
+COPY patches patches
 COPY providers providers
+COPY settle_jobs settle_jobs
 COPY simulator simulator
 COPY tasks tasks
 COPY workflows workflows

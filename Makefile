@@ -1,4 +1,4 @@
-# Every target sets up what it needs first: `make demo` and `make test` work on a fresh machine with Python 3.11 to 3.13.
+# Every target sets up what it needs first: `make demo` and `make test` work on a fresh machine with Python 3.11 to 3.14.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -25,7 +25,7 @@ demo: install ## Run a dozen real jobs over four simulated APIs, and check every
 dev: install ## Redis, workers, Flower and the simulator in this terminal
 	@$(BIN)/settle dev
 
-bench: install $(VENV)-peers/.installed $(VENV)-arq/.installed ## Settle beside its peers, fifteen quiet minutes on two cores (QUICK=1: two); writes docs/benchmarks.md
+bench: install $(VENV)-peers/.installed $(VENV)-arq/.installed ## Settle beside its peers, fifteen quiet minutes on two cores; writes docs/benchmarks.md (QUICK=1: two minutes; writes .bench)
 	$(BIN)/python -m benchmarks --peers $(VENV)-peers --arq $(VENV)-arq $(if $(QUICK),--quick) $(ARGS)
 
 $(VENV)-peers/.installed: benchmarks/requirements.lock
@@ -145,4 +145,4 @@ lock: ## Pin every requirement again, with hashes and without any index address
 	rm -rf $(VENV)-lock
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(VENV)-peers $(VENV)-arq $(VENV)-prometheus $(VENV)-redis $(VENV)-audit $(VENV)-examples $(VENV)-docs $(VENV)-tools site examples/node/node_modules .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-3.14 $(VENV)-python $(VENV)-peers $(VENV)-arq $(VENV)-prometheus $(VENV)-redis $(VENV)-audit $(VENV)-examples $(VENV)-docs $(VENV)-tools site examples/node/node_modules .bench .settle .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,8 @@
-"""`python -m benchmarks`: everything, in one call, on loopback only; writes `docs/benchmarks.md` and its plot."""
+"""`python -m benchmarks`: everything, in one call, on loopback only; writes `benchmarks.md` and its plot.
+
+A full run writes them into `docs/`. A quick one (`--quick`) writes them into `.bench/`, which git ignores: its figures
+say that the harness works, and must not replace those of the page.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,9 @@ from benchmarks.contenders import Pythons, peers
 from benchmarks.processes import ROOT
 from benchmarks.results import AIOHTTP, Comparison, Target, at_least, at_most
 from benchmarks.server_client import StatusServer
+
+#: The folder of the published page, and that of a quick run.
+PUBLISHED, TRIAL = ROOT / "docs", ROOT / ".bench"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,29 +177,37 @@ class Bench:
         return [at_most(f"CPU per poll, {few:,} → {many:,} jobs", more, 15, " % more", digits=1)]
 
 
+def measure(sizes: Sizes, pythons: Pythons) -> tuple[Comparison, list[Target], list[str]]:
+    """Run every benchmark; returns the comparison, the targets and the notes."""
+    # The application's module reads its settings when it is imported; none of this machine's may count.
+    for name in [name for name in os.environ if name.startswith("SETTLE_")]:
+        del os.environ[name]
+    with tempfile.TemporaryDirectory(prefix="settle-bench-") as name, StatusServer(pythons.peers, Path(name)) as server:
+        bench = Bench(sizes, server, Path(name), pythons)
+        comparison = bench.comparison()
+        targets = [*comparison.targets(), *bench.own(comparison.rate(saturation.SETTLE).median)]
+    return comparison, targets, bench.notes
+
+
 def main() -> None:
     """Measure, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes: two minutes instead of fifteen")
     parser.add_argument("--peers", type=Path, default=ROOT / ".venv-peers", help="environment of requirements.lock")
     parser.add_argument("--arq", type=Path, default=ROOT / ".venv-arq", help="environment of requirements-arq.lock")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder of the page and its plot")
+    parser.add_argument("--out", type=Path, help="folder of the page and its plot (docs; with --quick .bench)")
     asked = parser.parse_args()
-    # The application's module reads its settings when it is imported; none of this machine's may count.
-    for name in [name for name in os.environ if name.startswith("SETTLE_")]:
-        del os.environ[name]
+    out: Path = asked.out or (TRIAL if asked.quick else PUBLISHED)
+    out.mkdir(exist_ok=True)
     load = os.getloadavg()[0]
     sizes = QUICK if asked.quick else FULL
     pythons = Pythons(asked.peers.absolute() / "bin" / "python", asked.arq.absolute() / "bin" / "python")
-    with tempfile.TemporaryDirectory(prefix="settle-bench-") as name, StatusServer(pythons.peers, Path(name)) as server:
-        bench = Bench(sizes, server, Path(name), pythons)
-        comparison = bench.comparison()
-        targets = [*comparison.targets(), *bench.own(comparison.rate(saturation.SETTLE).median)]
+    comparison, targets, notes = measure(sizes, pythons)
     page = report.write(
-        asked.out,
+        out,
         comparison,
         targets,
-        bench.notes,
+        notes,
         polls=saturation.POLLS,
         interval=saturation.INTERVAL,
         jobs=sizes.jobs,
@@ -201,10 +216,12 @@ def main() -> None:
         load=load,
         quick=asked.quick,
     )
-    (asked.out / "benchmarks.svg").write_text(plot.svg(comparison))
+    (out / "benchmarks.svg").write_text(plot.svg(comparison))
     for target in targets:
         print(f"{'met ' if target.met else 'MISS'}  {target.what}: {target.found} (wanted {target.wanted})")
     print(f"written: {page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page.name}")
+    if out == TRIAL:
+        print("a quick run: docs/benchmarks.md and its plot stay as they are")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import itertools
 import math
 import random
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from jobs import learning
 from jobs.clock import ManualClock
 from jobs.learning import Lesson
-from jobs.memory_ledger import MemoryLedger
-from jobs.plans import Plans
+from jobs.plans import Counts, Learnt, Plans
 from jobs.policy import PollPolicy, countdown, remaining
 
 FIXED = 3.0
@@ -114,6 +114,25 @@ def replay(case: Case, rule: Rule) -> tuple[float, float]:
     return _mean([follow(case.draw(rng), rule)[:2] for _ in range(MEASURED)])
 
 
+class Histograms:
+    """What `jobs/lua/learn.lua` keeps of one workflow, without a server: a replay teaches tens of thousands of jobs."""
+
+    def __init__(self) -> None:
+        self._held: defaultdict[int, float] = defaultdict(float)
+        self._weight = 1.0
+
+    def learn(self, provider: str, counts: Counts) -> None:
+        """Add the shares of jobs; older ones fade."""
+        for _, shares in counts:
+            self._weight *= 1 + 1 / learning.MEMORY
+            for place, share in shares.items():
+                self._held[place] += self._weight * share
+
+    def learnt(self, provider: str) -> Learnt:
+        """The histogram; the latest job counts as one."""
+        return {"w": {place: value / self._weight for place, value in self._held.items()}} if self._held else {}
+
+
 def exponential(case: Case) -> Rule:
     """What a worker does that has learnt nothing, and is told no progress."""
     rng = random.Random("jitter")
@@ -123,7 +142,7 @@ def exponential(case: Case) -> Rule:
 def learnt(case: Case, delay: float) -> tuple[float, float]:
     """What a worker does that learns from its own looks, with this setting of `poll_delay`."""
     clock, jitter = ManualClock(), random.Random("jitter")
-    plans = Plans(MemoryLedger(clock=clock), clock)
+    plans = Plans(Histograms(), clock)
     taught, measured = random.Random(f"{case.name} taught"), random.Random(f"{case.name} measured")
     figures = []
     for number in range(TAUGHT + MEASURED):

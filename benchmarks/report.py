@@ -1,4 +1,4 @@
-"""The report: `docs/benchmarks.md` is written anew, whole, by each call."""
+"""The report: `benchmarks.md` is written anew, whole, by each call."""
 
 from __future__ import annotations
 

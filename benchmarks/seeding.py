@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.product import RECORD
+from jobs.ledger import Ledger
 from jobs.record import Job
-from jobs.redis_ledger import RedisLedger
 from jobs.states import JobState
 
 PROVIDER, WORKFLOW = "lettrlabs", "lettrlabs.convert"
@@ -20,7 +20,7 @@ PROVIDER, WORKFLOW = "lettrlabs", "lettrlabs.convert"
 WORD = "processing"
 
 
-def waiting(ledger: RedisLedger, client: Any, jobs: int, *, first: float, spread: float, begin: int = 0) -> None:
+def waiting(ledger: Ledger, client: Any, jobs: int, *, first: float, spread: float, begin: int = 0) -> None:
     """Put submitted jobs into the ledger.
 
     Args:
@@ -58,7 +58,7 @@ def waiting(ledger: RedisLedger, client: Any, jobs: int, *, first: float, spread
         raise RuntimeError(f"a copied job is at {copy.state}")
 
 
-def _template(ledger: RedisLedger, job_id: str, now: float, *, remote: int) -> Job:
+def _template(ledger: Ledger, job_id: str, now: float, *, remote: int) -> Job:
     """One job, recorded, submitted, looked at and waiting for a poll that is an hour away."""
     later = now + 3600.0
     ledger.accept(

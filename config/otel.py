@@ -1,4 +1,4 @@
-"""Spans by OpenTelemetry's SDK, sent by OTLP over HTTP. The only module that imports it (the extra `settle[otel]`).
+"""Spans by OpenTelemetry's SDK, sent by OTLP over HTTP. The only module that imports it (extra `settle-jobs[otel]`).
 
 Where spans go, how many are sampled, and the name of the service are OpenTelemetry's own `OTEL_…` variables. Attributes
 hold no body, address or message: an exception's own text is never recorded.

@@ -27,7 +27,6 @@ from jobs.clock import Clock, ServerClock
 from jobs.ledger import Ledger
 from jobs.plans import Plans
 from jobs.record import Job
-from jobs.redis_ledger import RedisLedger
 from jobs.refusals import Causes
 from jobs.storage import Storage
 from providers import discover
@@ -127,7 +126,7 @@ class Runtime:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger."""
-        return RedisLedger(
+        return Ledger(
             self.redis,
             clock=self.clock,
             retention=self.settings.retention,

@@ -15,8 +15,9 @@ from redis import Redis, asyncio
 from redis.asyncio import sentinel as asyncio_sentinel
 from redis.sentinel import Sentinel
 
-from config import sentinel_guard, tls
+from config import tls
 from jobs.errors import ConfigurationError
+from patches import patch_once
 
 if TYPE_CHECKING:
     from config.settings import CoreSettings
@@ -163,7 +164,7 @@ def async_client(own: CoreSettings, url: str, **options: Any) -> Any:
 
 
 def _primary(own: CoreSettings, url: str, made: Any, options: Mapping[str, Any]) -> Any:
-    sentinel_guard.install()
+    patch_once()
     parts = [urlsplit(part) for part in url.split(";")]
     timeouts = {name: value for name, value in options.items() if name.startswith("socket_")}
     hosts = [(part.hostname or "127.0.0.1", part.port or _SENTINEL_PORT) for part in parts]

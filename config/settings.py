@@ -87,13 +87,15 @@ class MetricsSettings(_Group):
 class TracesSettings(_Group):
     """OpenTelemetry. Environment: `SETTLE_TRACES__<FIELD>`; where spans go is in OpenTelemetry's own `OTEL_…`."""
 
-    on: bool = Field(False, description="whether spans are made; needs the extra settle[otel]")
+    on: bool = Field(False, description="whether spans are made; needs the extra settle-jobs[otel]")
     to_providers: bool = Field(False, description="whether requests to a provider carry `traceparent`")
 
     @model_validator(mode="after")
     def _installed(self) -> Self:
         if self.on and not all(map(_there, ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"))):
-            raise ValueError("SETTLE_TRACES__ON needs what is not installed: pip install 'settle[otel]', or unset it")
+            raise ValueError(
+                "SETTLE_TRACES__ON needs what is not installed: pip install 'settle-jobs[otel]', or unset it"
+            )
         return self
 
 
@@ -164,14 +166,14 @@ class CoreSettings(BaseSettings):
     )
     clock_interval: float = Field(0.2, gt=0, le=5, description="the clock looks at least so often")
     doubt_grace: float = Field(5.0, gt=0, description="from a lost answer to asking the provider")
+    submissions: int = Field(
+        5, ge=1, description="times that one job is sent while every answer is lost; then a person decides"
+    )
     fetch_attempts: int = Field(3, ge=1, description="tries to fetch a file that differs from what was promised")
     small_files: int = Field(
         1024**2,
         ge=0,
         description="up to this, bytes, one task fetches, verifies and emits files, of one job or of several together",
-    )
-    distinct_memory: int = Field(
-        16 * 1024**2, ge=4096, description="so much is held to see that lines differ; then temporary files, bytes"
     )
     stage_time_limit: float = Field(600.0, gt=0, description="one run of a stage (prefork only)")
     visibility_timeout: float = Field(900.0, gt=0, description="after it the broker delivers a message again")

@@ -52,7 +52,7 @@ class BrokerTLSSettings(BaseModel):
         return self
 
     def options(self) -> dict[str, Any]:
-        """What py-amqp takes for it. Without a name it would verify none: `kombu_guard` puts in that of the address."""
+        """What py-amqp takes for it. Without a name it would verify none: `patches` puts in that of the address."""
         files = {"ca_certs": self.ca_file, "certfile": self.cert_file, "keyfile": self.key_file}
         return {
             "cert_reqs": ssl.CERT_REQUIRED,

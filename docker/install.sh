@@ -23,7 +23,7 @@ case $1 in
     ;;
   application)
     "$tools/bin/pip" wheel --quiet --no-index --no-deps --no-build-isolation --wheel-dir dist .
-    "$tools/bin/pip" --python "$venv/bin/python" install --quiet --no-index --no-deps dist/settle-*.whl
+    "$tools/bin/pip" --python "$venv/bin/python" install --quiet --no-index --no-deps dist/settle_jobs-*.whl
     install -m 0644 healthcheck.py "$venv/"
     ;;
 esac

@@ -20,14 +20,6 @@ class Clock(Protocol):
         ...
 
 
-class SystemClock:
-    """The machine's own wall clock."""
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()
-
-
 def _elapsed() -> float:
     """Seconds that no clock adjustment moves; a machine's sleep counts, where the system can tell."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

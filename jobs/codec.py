@@ -13,8 +13,9 @@ from operator import attrgetter
 from typing import Any
 
 from jobs.artifacts import Artifact
-from jobs.ledger import Event, Glance
+from jobs.ledger_types import Event, Glance
 from jobs.record import RECORD_VERSION, Failure, Job, Move, Unreadable
+from jobs.search import tag_text
 from jobs.states import JobState, Wish
 
 #: The version of an event.
@@ -35,6 +36,11 @@ def dump(value: Any) -> str:
 def millis(seconds: float) -> int:
     """Seconds as whole milliseconds."""
     return round(seconds * 1000)
+
+
+def tag_texts(tags: Mapping[str, str]) -> str:
+    """The tags of a job as the scripts take them; empty if it has none."""
+    return dump([tag_text(name, value) for name, value in tags.items()]) if tags else ""
 
 
 def _doc(job: Job) -> str:

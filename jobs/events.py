@@ -16,7 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from jobs.codec import EVENT_VERSION, dump, event_data
 from jobs.errors import SettleError
-from jobs.ledger import Event
+from jobs.ledger_types import Event
 from jobs.record import Job
 from jobs.states import JobState, Wish
 

@@ -21,7 +21,7 @@ Counts = Sequence[tuple[str, Mapping[int, float]]]
 
 
 class Memory(Protocol):
-    """Keeps what was learnt: the ledger."""
+    """Keeps what was learnt: the ledger; in `benchmarks/poll_policy.py` a table."""
 
     def learn(self, provider: str, counts: Counts) -> None:
         """As `Ledger.learn`."""

@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from jobs import codec
 from jobs.errors import RecordTooNew
-from jobs.ledger import Bundle, Claim, ClaimLimits
+from jobs.ledger_types import Bundle, Claim, ClaimLimits
 from jobs.record import Job, Move
 from jobs.redis_store import RedisStore
 from jobs.refusals import executed
@@ -167,7 +167,20 @@ class MovesInRedis(RedisStore):
         return answer
 
     def hasten(self, provider: str, job_ids: Sequence[str], spacing: float) -> int:
-        """Bring the next look at jobs forward; returns for how many."""
+        """Bring the next look at jobs forward, because their provider says that there is news.
+
+        Only of jobs that are polled and that nobody paused. Nothing but the wake-up time changes, so a call that is
+        lost, doubled or untrue costs nothing: the gate holds, and a poll decides. Of a job in hand the next look comes
+        as soon as this one is over.
+
+        Args:
+            provider: of the jobs; ids of others, or of none, are left alone.
+            job_ids: the jobs.
+            spacing: however many calls come, they make one extra look at a job in this time, seconds.
+
+        Returns:
+            How many looks were brought forward.
+        """
         if not job_ids:
             return 0
         hastened: int = self._script["hasten"](

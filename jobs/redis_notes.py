@@ -7,8 +7,10 @@ from typing import Any, cast
 
 from jobs import codec
 from jobs.learning import MEMORY
-from jobs.notes import NOTE_OUTLIVES
 from jobs.redis_store import RedisStore
+
+#: A note of a job is kept for so much longer than the job: whoever has just read the job still finds it. Seconds.
+NOTE_OUTLIVES = 3600.0
 
 
 class NotesInRedis(RedisStore):
@@ -19,7 +21,14 @@ class NotesInRedis(RedisStore):
         return cast("str | None", self._redis.hget(self._key(provider, "notes"), name))
 
     def remember(self, provider: str, name: str, value: str, *, of_job: str | None = None) -> str:
-        """Leave a note unless there is one; returns the note in force."""
+        """Leave a note unless there is one; returns the note in force.
+
+        Args:
+            provider: whose workers share it.
+            name: of the note.
+            value: its text.
+            of_job: a finished job that it concerns: it is kept for longer than that job, and forgotten after it.
+        """
         if of_job is not None:
             held = self._script["remember"](
                 keys=[self._key(provider, part) for part in ("notes", "done", "notes:until")],
@@ -54,7 +63,7 @@ class NotesInRedis(RedisStore):
         return {member: at / 1000 for member, at in found}
 
     def keep_handles(self, provider: str, handles: Mapping[str, str], until: float) -> None:
-        """Remember for a while which job each of a provider's own names means."""
+        """Remember which job each of a provider's own names means, until a time: for notifications that know no id."""
         lifetime = max(codec.millis(until) - self._now(), 1)
         pipe = self._redis.pipeline(transaction=False)
         for handle, job_id in handles.items():
@@ -74,7 +83,7 @@ class NotesInRedis(RedisStore):
         self._script["learn"](keys=[self._key(provider, "learnt")], args=args)
 
     def learnt(self, provider: str) -> dict[str, dict[int, float]]:
-        """The histograms by workflow; the latest job counts as one, older ones as less."""
+        """The histograms by workflow; the latest job counts as one, older ones as less (`jobs.learning`)."""
         held = {field: float(value) for field, value in self._redis.hgetall(self._key(provider, "learnt")).items()}
         found: dict[str, dict[int, float]] = {}
         for field, value in held.items():

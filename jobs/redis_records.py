@@ -7,9 +7,8 @@ from typing import Any, cast
 
 from jobs import codec
 from jobs.errors import JobNotFound
-from jobs.ledger import Acceptance, Glance
+from jobs.ledger_types import Acceptance, Glance
 from jobs.record import Announcement, Job, Unreadable
-from jobs.redis_search import tags_of
 from jobs.redis_store import RedisStore
 from jobs.refusals import PartlyAccepted, executed
 
@@ -87,7 +86,7 @@ class RecordsInRedis(RedisStore):
                 self._events_kept,
                 announcement.value if announcement else "",
                 announcement.ttl if announcement else 0,
-                tags_of(job),
+                codec.tag_texts(job.tags),
                 *fields,
             ],
             client=pipe,
@@ -158,7 +157,13 @@ class RecordsInRedis(RedisStore):
         return found
 
     def copied(self, jobs: Sequence[Job], replicas: int, within: float) -> list[bool]:
-        """Whether each record stands in the ledger as it is here, and so many replicas of the ledger know it too."""
+        """Whether each record stands in the ledger as it is here, and so many replicas of the ledger know it too.
+
+        Args:
+            jobs: of one provider, as they were just written.
+            replicas: so many, at least.
+            within: they are waited for so long, seconds.
+        """
         # All on one connection, and so on one server: after a fail-over in between, another one would be asked that may
         # never have seen these records. WAIT counts from the last write of its own connection, hence the key.
         pipe = self._redis.pipeline(transaction=False)

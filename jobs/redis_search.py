@@ -10,12 +10,13 @@ from __future__ import annotations
 import heapq
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 from jobs import codec
 from jobs.record import Job, Unreadable
+from jobs.redis_records import RecordsInRedis
 from jobs.refusals import executed
 from jobs.search import Overview, Page, Place, Query, gate_of, tag_text
 from jobs.states import UNFINISHED, JobState
@@ -27,8 +28,6 @@ _REINDEXED = 500
 #: Whether the index is whole is looked at so often, seconds.
 _LOOKED_AT = 60.0
 
-Key = Callable[..., str]
-
 
 class _Found(NamedTuple):
     """A job that should be what is wanted, before its record is read."""
@@ -38,29 +37,11 @@ class _Found(NamedTuple):
     state: JobState | None  #: in whose set it was found
 
 
-def tags_of(job: Job) -> str:
-    """The tags of a job as the scripts take them; empty if it has none."""
-    return codec.dump([tag_text(name, value) for name, value in job.tags.items()]) if job.tags else ""
-
-
-class RedisSearch:
-    """Finds jobs.
-
-    Args:
-        redis: a client with `decode_responses=True`.
-        script: puts jobs into the sets of their states and tags (`jobs/lua/index.lua`).
-        key: gives the name of a provider's key.
-        read: reads the records of a provider's jobs; those that are gone are left out.
-    """
-
-    def __init__(
-        self, redis: Any, script: Any, key: Key, read: Callable[[Sequence[tuple[str, str]]], Iterable[Job | Unreadable]]
-    ) -> None:
-        self._redis, self._script, self._key, self._read = redis, script, key, read
-        self._looked_at: dict[str, float] = {}
+class SearchInRedis(RecordsInRedis):
+    """Finds jobs."""
 
     def find(self, query: Query) -> Page:
-        """The jobs that are wanted, newest first."""
+        """The jobs that are wanted, newest first, without reading the others."""
         if query.limit <= 0:
             return Page(())
         for provider in query.providers:
@@ -70,7 +51,7 @@ class RedisSearch:
         candidates = heapq.merge(*sources, key=lambda found: found.place, reverse=True)
         jobs: list[tuple[Place, Job | Unreadable]] = []
         while len(jobs) <= query.limit and (some := list(islice(candidates, query.limit + 1 - len(jobs)))):
-            by_id = {job.id: job for job in self._read([(found.provider, found.place.id) for found in some])}
+            by_id = {job.id: job for job in self._records([(found.provider, found.place.id) for found in some])}
             wrong: dict[str, list[str]] = {}
             for found in some:
                 if (job := by_id.get(found.place.id)) is None:
@@ -138,14 +119,9 @@ class RedisSearch:
             places = [place for place, score in zip(places, scores, strict=True) if score is not None]
         return places
 
-    def overview(self, providers: Sequence[str], now: int) -> list[Overview]:
-        """Where the jobs of providers stand, in one round trip.
-
-        Args:
-            providers: their names.
-            now: the time, in milliseconds.
-        """
-        states = sorted(UNFINISHED)
+    def overview(self, providers: Sequence[str]) -> list[Overview]:
+        """Where the jobs of providers stand: counts, oldest and newest, lateness, gate; with one round trip."""
+        now, states = self._now(), sorted(UNFINISHED)
         pipe = self._redis.pipeline(transaction=False)
         for provider in providers:
             index, due = self._key(provider, "index"), self._key(provider, "due")
@@ -188,7 +164,7 @@ class RedisSearch:
         return found
 
     def newest(self, providers: Sequence[str], limit: int) -> list[str]:
-        """The ids of the latest jobs, newest first, with one round trip: no record is read."""
+        """The ids of the latest jobs of all these providers together, newest first, with one round trip."""
         return [place.id for place, _ in self._newest(providers, limit)]
 
     def newest_tags(self, providers: Sequence[str], limit: int) -> list[str]:
@@ -217,7 +193,12 @@ class RedisSearch:
         return heapq.nlargest(limit, places)
 
     def reindex(self, provider: str, tell: Callable[[int], None] | None = None) -> int:
-        """Put every job of a provider into the sets of its state and its tags. Returns how many there are."""
+        """Put what `find` searches in order, whatever an older version left behind. Returns how many jobs there are.
+
+        Args:
+            provider: its name.
+            tell: told how many more jobs are done, now and then.
+        """
         total = 0
         cursor = 0
         while True:
@@ -235,10 +216,9 @@ class RedisSearch:
             pipe.hget(self._key(provider, "job", job_id), "doc")
         flat = []
         for job_id, doc in zip(ids, executed(pipe), strict=True):
-            tags = json.loads(doc)["tags"] if isinstance(doc, str) else {}
-            flat += [job_id, codec.dump([tag_text(name, value) for name, value in tags.items()]) if tags else ""]
+            flat += [job_id, codec.tag_texts(json.loads(doc)["tags"] if isinstance(doc, str) else {})]
         if flat:
-            self._script(
+            self._script["index"](
                 keys=[self._key(provider, "index")],
                 args=[self._key(provider, "job", ""), " ".join(state.value for state in JobState), *flat],
             )

@@ -46,6 +46,7 @@ class RedisStore:
         self._retention = codec.millis(retention)
         self._events_kept = events_kept
         self._pause_limits = pause_limits
+        self._looked_at: dict[str, float] = {}  # when the index of a provider is to be looked at again
         scripts = files("jobs") / "lua"
         unlist = (scripts / "unlist.lua").read_text()
         self._script: dict[str, Any] = {
@@ -59,6 +60,7 @@ class RedisStore:
                 "begin",
                 "renew",
                 "pause",
+                "admit",
                 "unpause",
                 "slots",
                 "close",

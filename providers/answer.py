@@ -6,12 +6,22 @@ import email.utils
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from providers.errors import BadAnswer, Busy, NotFound, ProviderError, Refused, Unauthorized, Unavailable, scrub
+from providers.errors import (
+    BadAnswer,
+    Busy,
+    Deferred,
+    NotFound,
+    ProviderError,
+    Refused,
+    Unauthorized,
+    Unavailable,
+    scrub,
+)
 
 #: Headers whose value is a secret. A provider that echoes one in a body does not get it past the client.
 _SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "session-key"})
@@ -93,12 +103,16 @@ class Answer:
             raise BadAnswer(f"HTTP {self.status} with JSON that is not an object")
         return value
 
+    def error_body(self) -> dict[str, Any]:
+        """The decoded body of an error; empty if it is not a JSON object."""
+        try:
+            return self.object()
+        except BadAnswer:
+            return {}
+
     def reason(self, *names: str) -> str:
         """The provider's own words for an error: the first of these fields that is a text, scrubbed."""
-        try:
-            body = self.object()
-        except BadAnswer:
-            return f"HTTP {self.status}"
+        body = self.error_body()
         words = [scrub(body[name]) for name in names if isinstance(body.get(name), str) and body[name]]
         return f"HTTP {self.status}: {'; '.join(words)}" if words else f"HTTP {self.status}"
 
@@ -113,7 +127,7 @@ class Answer:
             Unauthorized: 401 or 403.
             NotFound: 404 or 410.
             Refused: another 4xx, or a redirect.
-            Unavailable: another 5xx.
+            Unavailable: 408, or another 5xx.
         """
         if 200 <= self.status < 300:
             return self
@@ -121,6 +135,38 @@ class Answer:
             raise Unauthorized(f"HTTP {self.status}: the key is not accepted", status=self.status)
         reason = f"HTTP {self.status}" if self.status >= 500 or self.status == 429 else self.reason(*names)
         raise problem(self.status, reason, wait=retry_after(self.headers))
+
+
+def judged(
+    answer: Answer, own_error: Callable[[Answer], bool], *, submits: bool, repeatable: Collection[int] = ()
+) -> Answer:
+    """An answer that may be believed: a success, an outage, or an error in the provider's own form.
+
+    A proxy or a load balancer between us answers in forms of its own. Its 404 is no refusal, and does not say that the
+    provider lacks something; its answer to a submission does not say that the provider did not get it.
+
+    Args:
+        answer: as it came.
+        own_error: tells whether an error answer has a form that the provider documents.
+        submits: whether the request was a submission.
+        repeatable: statuses by which the provider says that a submission was not carried out.
+
+    Raises:
+        Deferred: a submission was answered with one of those statuses.
+        BadAnswer: the form is not the provider's.
+    """
+    status = answer.status
+    if 200 <= status < 300:
+        return answer
+    if submits and status in repeatable:
+        raise Deferred(f"HTTP {status}", retry_after=retry_after(answer.headers))
+    if status in (408, 429) or status >= 500:
+        return answer  # an outage, whoever says so
+    if status in (401, 403) and not submits:
+        return answer  # a read is repeated in any case; the key is the likely reason
+    if status >= 400 and own_error(answer):
+        return answer
+    raise BadAnswer(f"HTTP {status} in a form that the provider does not document; perhaps a proxy's")
 
 
 def without_keys(body: bytes, headers: Mapping[str, str]) -> bytes:

@@ -12,17 +12,18 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from jobs.artifacts import Artifact
-from jobs.notes import NoteBook
+from jobs.ledger import Ledger
 from jobs.record import Job
+from providers.answer import Answer
 from providers.errors import scrub
 from providers.http import ProviderClient
 from providers.notification import Notification
-from providers.pace import Pace, TurnBook
+from providers.pace import Pace
 from providers.settings import ProviderSettings
 
 _ID = re.compile(r"(?=.*[A-Za-z0-9])[\w.:~+=-]{1,500}", re.ASCII)
@@ -141,18 +142,6 @@ def _no_files(uri: str) -> Iterator[bytes]:
     raise FileNotFoundError(2, "no storage here")
 
 
-class Notes(NoteBook, TurnBook, Protocol):
-    """What a provider's workers share through the ledger: notes (a session, say), clock, jobs, turns to send."""
-
-    def get(self, job_id: str) -> Job:
-        """Read one job.
-
-        Raises:
-            JobNotFound: no job has this id.
-        """
-        ...
-
-
 RequestT = TypeVar("RequestT", bound=BaseModel)
 
 
@@ -265,7 +254,7 @@ class Provider(ABC):
     operations: ClassVar[tuple[type[Operation[Any]], ...]]
     notification: ClassVar[Notification | None] = None  #: what it tells us by itself, if it does
 
-    def __init__(self, settings: Any, notes: Notes) -> None:
+    def __init__(self, settings: Any, notes: Ledger) -> None:
         self.settings = settings
         self.notes = notes
         self.files: Files = _no_files  #: reads what former jobs stored; the runtime gives it
@@ -279,11 +268,20 @@ class Provider(ABC):
             ca_file=settings.ca_file,
             download_hosts=settings.download_hosts,
             pace=Pace(self.name, settings.rate, notes) if settings.rate else None,
+            own_error=self.own_error,
+            repeatable=settings.repeatable_statuses,
         )
 
     @abstractmethod
     def headers(self) -> dict[str, str]:
         """What every call carries; the key is in it."""
+
+    def own_error(self, answer: Answer) -> bool:
+        """Whether an error answer has a form that the provider documents: a JSON object, unless it says otherwise.
+
+        Anything else may be a proxy's page: an outage, and no word about the request.
+        """
+        return bool(answer.error_body())
 
     async def close(self) -> None:
         """Close every connection."""

@@ -1,13 +1,14 @@
 """What can go wrong between us and a provider. Branches of `jobs.errors.SettleError`::
 
     ProviderError
-    ├── TransientError      try again; an outage costs jobs time, never their life
+    ├── TransientError      try again; an outage delays jobs, it never fails them
     │   ├── NotSent         the request never left: safe to repeat, whatever it was
     │   │   └── NotReady    something else must come first; this says nothing of the provider
-    │   ├── Busy            429 or 503: not carried out; come back, perhaps after `Retry-After`
     │   ├── LostAnswer      it may have arrived: a read is repeated, a submission is in doubt
+    │   ├── Busy            429 or 503: likewise; come back, perhaps after `Retry-After`
+    │   │   └── Deferred    documented as not carried out, or held back by Settle: safe to repeat
     │   ├── Unavailable     another 5xx: likewise
-    │   └── BadAnswer       an answer that cannot be read (rubbish, cut off): likewise
+    │   └── BadAnswer       an answer that is not the provider's own (rubbish, cut off, a proxy's page): likewise
     ├── Unauthorized        401 or 403: stops the provider, not one job at a time
     └── PermanentError      this request will never work
         ├── Refused         the provider said no, and why
@@ -98,9 +99,17 @@ class NotReady(NotSent):
 
 
 class Busy(TransientError):
-    """429 or 503: the provider did not carry the request out and wants to be left alone for a while."""
+    """429 or 503: the provider wants to be left alone for a while.
+
+    It says nothing about the request: a proxy may have passed a submission on before it answered so.
+    """
 
     kind = "busy"
+
+
+class Deferred(Busy):
+    """Busy, and certainly not carried out: the provider documents it, or Settle held the request back."""
+
     may_have_arrived = False
 
 
@@ -117,7 +126,7 @@ class Unavailable(TransientError):
 
 
 class BadAnswer(TransientError):
-    """The answer cannot be read."""
+    """The answer cannot be read, or its form is not one that the provider documents."""
 
     kind = "bad_answer"
 
@@ -166,3 +175,16 @@ class ForeignHost(PermanentError):
     """A link leads away from the provider's own origin."""
 
     kind = "foreign_host"
+
+
+def not_sent(error: ProviderError, what: str) -> ProviderError:
+    """The error of a step before a submission: whatever became of that step, the submission itself never left.
+
+    Args:
+        error: of the step.
+        what: could not be done.
+    """
+    if not isinstance(error, TransientError) or not error.may_have_arrived:
+        return error
+    kind = Deferred if isinstance(error, Busy) else NotSent
+    return kind(f"nothing was sent: {what} ({error})", retry_after=error.retry_after)

@@ -1,4 +1,4 @@
-"""The one HTTP client of all providers: httpx over aiohttp's transport, so that an httpx API costs what aiohttp does.
+"""The one HTTP client of all providers. It calls the transport directly: httpx's own client costs more than a poll.
 
 What comes back is an `Answer` (`providers.answer`), or a typed error (`providers.failures`).
 """
@@ -6,28 +6,25 @@ What comes back is an `Answer` (`providers.answer`), or a typed error (`provider
 from __future__ import annotations
 
 import fnmatch
-import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
-import aiohttp
-import httpx
-from httpx_aiohttp import AiohttpTransport
-
 from jobs.errors import ConfigurationError
-from jobs.pacing import Turn
-from providers.answer import Answer, without_keys
+from providers.answer import Answer, judged, without_keys
 from providers.errors import BadAnswer, ForeignHost, PermanentError, Refused, Unavailable, scrub
 from providers.failures import RAISED, map_exception
 from providers.pace import Pace
+from providers.transport import AiohttpTransport, UnparsedURL, httpx
 from providers.watch import Watch, watched_call, watched_download
 
 #: Answers of status and submit calls are small; anything larger is not what we asked for. Bytes.
 MAX_ANSWER = 8 * 1024 * 1024
+
+_NO_BODY = httpx.ByteStream(b"")
 
 
 def segment(value: object) -> str:
@@ -47,6 +44,9 @@ class ProviderClient:
         ca_file: PEM: authorities that count beside the public ones. Certificates are always verified.
         download_hosts: patterns of other hosts from which files may be fetched, without the key.
         pace: lets requests go at the provider's rate, if it has one.
+        own_error: tells whether an error answer has a form that the provider documents.
+        repeatable: statuses by which the provider says that a submission was not carried out.
+        transport: carries the requests, instead of `AiohttpTransport` with the settings above.
     """
 
     def __init__(
@@ -60,64 +60,49 @@ class ProviderClient:
         ca_file: Path | None = None,
         download_hosts: tuple[str, ...] = (),
         pace: Pace | None = None,
+        own_error: Callable[[Answer], bool] = lambda _: True,
+        repeatable: Collection[int] = (),
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._pace = pace
+        self._own_error, self._repeatable = own_error, frozenset(repeatable)
         self.watch: Watch | None = None  #: told of each call and each download
         self.base_url = base_url.rstrip("/")
         self._root = httpx.URL(self.base_url).copy_with(raw_path=b"/")
         self._headers = dict(headers)
         self._download_hosts = tuple(pattern.lower() for pattern in download_hosts)
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=15)
-        self._transport = AiohttpTransport(verify=_authorities(ca_file), limits=limits, trust_env=False)
-        self._timeout = aiohttp.ClientTimeout(
-            sock_connect=connect_timeout, sock_read=read_timeout, connect=connect_timeout + read_timeout
-        )
-        self._client = httpx.AsyncClient(
-            transport=self._transport,
-            timeout=httpx.Timeout(read_timeout, connect=connect_timeout, pool=connect_timeout + read_timeout),
-            trust_env=False,
-            follow_redirects=False,
+        self.transport = transport or AiohttpTransport(
+            _authorities(ca_file),
+            connections=connections,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            pool_timeout=connect_timeout + read_timeout,
         )
 
-    @asynccontextmanager
-    async def _exchange(
-        self,
-        method: str,
-        url: str | httpx.URL,
-        headers: Mapping[str, str],
-        *,
-        json: Any = None,
-        content: bytes | None = None,
-        params: Any = None,
-        files: Any = None,
-    ) -> AsyncIterator[httpx.Response]:
-        """Send one request and wait for the head of its answer.
+    async def _send(self, method: str, url: httpx.URL, headers: Mapping[str, str], **body: Any) -> httpx.Response:
+        """Send one request and wait for the head of its answer, which the caller closes.
 
-        It goes to the transport itself: the client above would follow cookies, send credentials that it finds in an
-        address, and write whole addresses into its log.
+        Args:
+            body: `content`, `json` or `files`, and `params`, as httpx takes them.
         """
         try:
-            request = self._client.build_request(
-                method, url, json=json, content=content, params=params, headers=headers, files=files
-            )
-            if files is not None:
-                request.read()  # sent as one piece, as a JSON body is
-        except (httpx.InvalidURL, ValueError, TypeError) as error:
+            # A stream spares httpx from encoding the body that most requests do not have.
+            if body:
+                request = httpx.Request(method, url, headers=headers, **body)
+                request.read()  # a multipart body is sent as one piece, as others are
+            else:
+                request = httpx.Request(method, self._root, headers=headers, stream=_NO_BODY)
+                request.url = url
+        except (httpx.InvalidURL, ValueError, TypeError) as error:  # a header that is not ASCII, for one
             raise PermanentError(f"the request cannot be made ({type(error).__name__})") from None
         turn = await self._pace.turn() if self._pace else None
         try:
-            response = await self._transport.handle_async_request(request)
+            return await self.transport.handle_async_request(request)
         except RAISED as error:
             raise map_exception(error) from None
-        except ValueError as error:  # a head that the transport cannot decode
-            raise BadAnswer(f"the answer cannot be read ({type(error).__name__})") from None
         finally:
-            self._arrived(turn)
-        try:
-            yield response
-        finally:
-            with suppress(*RAISED):
-                await response.aclose()
+            if self._pace and turn:
+                self._pace.arrived(turn)
 
     @watched_call
     async def call(
@@ -129,6 +114,7 @@ class ProviderClient:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         files: Mapping[str, tuple[str, bytes, str]] | None = None,
+        submits: bool = False,
     ) -> Answer:
         """Make one call and read its answer.
 
@@ -139,54 +125,20 @@ class ProviderClient:
             params: the query, if any.
             headers: beside those of every call.
             files: the parts of a multipart body, as (file name, content, content type), instead of `json`.
+            submits: whether a second one would do harm. Then only the provider's own refusal counts as one.
 
         Raises:
-            ProviderError: the request could not be made, or no whole answer came. An answer with an error status is
-                an answer: `Answer.check` judges it.
+            ProviderError: the request could not be made, no whole answer came, or it is not the provider's own. An
+                error in the provider's own form is an answer: `Answer.check` judges it.
         """
-        sent = {**self._headers, **(headers or {})}
+        sent = {**self._headers, **headers} if headers else self._headers
+        body = {"json": json, "files": files, "params": params}
+        body = {name: value for name, value in body.items() if value is not None}
         if files is not None:  # its content type names the boundary, which is not known yet
             sent = {name: value for name, value in sent.items() if name.lower() != "content-type"}
-            url = self.base_url + path
-            async with self._exchange(method, url, sent, params=params, files=files) as answer:
-                return Answer(answer.status_code, answer.headers, without_keys(await _whole(answer), sent))
-        body = bytearray()
-        try:
-            content = None if json is None else _content(json)
-            url = self.base_url + path + (f"?{httpx.QueryParams(params)}" if params else "")
-            "".join(sent.values()).encode("ascii")  # aiohttp would send any other key as UTF-8
-        except (httpx.InvalidURL, ValueError, TypeError) as error:
-            raise PermanentError(f"the request cannot be made ({type(error).__name__})") from None
-        typed = {"Content-Type": "application/json"} if content is not None else {}
-        turn = await self._pace.turn() if self._pace else None
-        try:
-            # Straight to aiohttp: httpx's own objects for a request and an answer cost as much as the rest of a poll.
-            async with self._session().request(
-                method, url, headers={**typed, **sent}, data=content, allow_redirects=False, timeout=self._timeout
-            ) as response:
-                self._arrived(turn)
-                turn = None
-                async for chunk in response.content.iter_any():
-                    body += chunk
-                    if len(body) > MAX_ANSWER:
-                        raise BadAnswer(f"an answer longer than {MAX_ANSWER} bytes")
-                return Answer(response.status, response.headers, without_keys(bytes(body), sent))
-        except RAISED as error:
-            raise map_exception(error) from None
-        except ValueError as error:  # a head that cannot be written or read
-            raise BadAnswer(f"the answer cannot be read ({type(error).__name__})") from None
-        finally:
-            self._arrived(turn)
-
-    def _arrived(self, turn: Turn | None) -> None:
-        if self._pace and turn:
-            self._pace.arrived(turn)
-
-    def _session(self) -> aiohttp.ClientSession:
-        """The transport's own session: calls and downloads share connections and their limit."""
-        if not isinstance(self._transport.client, aiohttp.ClientSession):
-            self._transport.client = self._transport.get_client()
-        return self._transport.client
+        response = await self._send(method, UnparsedURL(self.base_url + path), sent, **body)
+        answer = Answer(response.status_code, response.headers, without_keys(await _whole(response), sent))
+        return judged(answer, self._own_error, submits=submits, repeatable=self._repeatable)
 
     async def post_elsewhere(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
         """Post to another service than the provider: none of its headers, and so no key, go along.
@@ -194,8 +146,8 @@ class ProviderClient:
         Raises:
             ProviderError: as `call`.
         """
-        async with self._exchange("POST", url, headers, content=content) as response:
-            return Answer(response.status_code, response.headers, await _whole(response))
+        response = await self._send("POST", httpx.URL(url), headers, content=content)
+        return Answer(response.status_code, response.headers, await _whole(response))
 
     @watched_download
     @asynccontextmanager
@@ -216,7 +168,8 @@ class ProviderClient:
             ProviderError: as `call`, and for an answer with an error status.
         """
         url, own = self._target(link)
-        async with self._exchange("GET", url, {**self._headers, **(headers or {})} if own else {}) as response:
+        response = await self._send("GET", url, {**self._headers, **(headers or {})} if own else {})
+        try:
             status = response.status_code
             if not own and status in (401, 403):
                 raise Refused(f"HTTP {status} from a download host", status=status)  # it never saw the key
@@ -224,6 +177,8 @@ class ProviderClient:
                 Answer(status, response.headers, b"").check()
                 raise Unavailable(f"HTTP {status} instead of a file")
             yield _chunks(response)
+        finally:
+            await response.aclose()
 
     def _target(self, link: str) -> tuple[httpx.URL, bool]:
         """The address that a link means, and whether it is on the provider's own origin.
@@ -250,7 +205,7 @@ class ProviderClient:
         """Close all connections."""
         if self._pace:
             self._pace.close()
-        await self._client.aclose()
+        await self.transport.aclose()
 
 
 def _authorities(ca_file: Path | None) -> ssl.SSLContext:
@@ -268,14 +223,16 @@ def _authorities(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _content(value: Any) -> bytes:
-    """A body as httpx writes it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+def _decoded(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The pieces of a body as they come; one that is not encoded goes past httpx's decoders, which cost CPU."""
+    if "content-encoding" in response.headers:
+        return response.aiter_bytes()
+    return aiter(cast("httpx.AsyncByteStream", response.stream))
 
 
 async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
     try:
-        async for chunk in response.aiter_bytes():
+        async for chunk in _decoded(response):
             yield chunk
     except RAISED as error:
         raise map_exception(error) from None
@@ -283,8 +240,13 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
 
 async def _whole(response: httpx.Response) -> bytes:
     body = bytearray()
-    async for chunk in _chunks(response):
-        body += chunk
-        if len(body) > MAX_ANSWER:
-            raise BadAnswer(f"an answer longer than {MAX_ANSWER} bytes")
+    try:
+        async for chunk in _decoded(response):
+            body += chunk
+            if len(body) > MAX_ANSWER:
+                raise BadAnswer(f"an answer longer than {MAX_ANSWER} bytes")
+    except RAISED as error:
+        raise map_exception(error) from None
+    finally:
+        await response.aclose()
     return bytes(body)

@@ -85,20 +85,20 @@ def _provider(loaded: Any) -> type[Provider]:
             raise ValueError("the module names no PROVIDER: add `PROVIDER = YourProvider`")
         loaded = loaded.PROVIDER
     if not isclass(loaded) or not issubclass(loaded, Provider):
-        raise ValueError("not a subclass of providers.base.Provider")
+        raise ValueError("not a subclass of settle_jobs.provider.Provider")
     provider: type[Provider] = loaded
     name = getattr(provider, "name", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _STAGES:
         raise ValueError(f"name: {name!r} must be small letters, digits and single underscores, and no stage of a job")
     _complete(provider)
     if not issubclass(provider.settings_type, ProviderSettings):
-        raise ValueError("settings_type: must be a subclass of providers.settings.ProviderSettings")
+        raise ValueError("settings_type: must be a subclass of settle_jobs.provider.ProviderSettings")
     operations = getattr(provider, "operations", ())
     if not operations:
         raise ValueError("operations: name at least one")
     for operation in operations:
         if not isclass(operation) or not issubclass(operation, Operation):
-            raise ValueError(f"operations: {operation!r} is not a subclass of providers.base.Operation")
+            raise ValueError(f"operations: {operation!r} is not a subclass of settle_jobs.provider.Operation")
         _complete(operation)
         for attribute in ("name", "request"):
             if not hasattr(operation, attribute):

@@ -9,30 +9,15 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import Sequence
-from typing import Protocol
 
-from jobs.pacing import Turn, Turns
-from providers.errors import Busy, NotSent, ProviderError
+from jobs.ledger import Ledger
+from jobs.pacing import Turn
+from providers.errors import Deferred, NotSent, ProviderError
 
 #: More than this at a time is not asked for.
 _AT_ONCE = 100
 #: Between two calls of the ledger, seconds: at least, and at most while somebody waits.
 _SHORTEST, _LONGEST = 0.01, 0.05
-
-
-class TurnBook(Protocol):
-    """Hands out turns: the ledger."""
-
-    def now(self) -> float:
-        """The time, in seconds since the epoch."""
-        ...
-
-    def turns(
-        self, provider: str, rate: float, holder: str, wanted: int, over: Sequence[tuple[str, float]] = ()
-    ) -> Turns:
-        """As `Ledger.turns`."""
-        ...
 
 
 class Pace:
@@ -41,13 +26,13 @@ class Pace:
     Args:
         provider: whose.
         rate: requests per second for all workers together, above 0.
-        book: hands out the turns.
+        ledger: hands out the turns.
     """
 
-    def __init__(self, provider: str, rate: float, book: TurnBook) -> None:
+    def __init__(self, provider: str, rate: float, ledger: Ledger) -> None:
         self._provider = provider
         self._rate = rate
-        self._book = book
+        self._ledger = ledger
         self._holder = uuid.uuid4().hex[:12]
         self._waiting: deque[asyncio.Future[Turn]] = deque()
         self._over: list[tuple[str, float]] = []
@@ -59,7 +44,7 @@ class Pace:
 
         Raises:
             NotSent: no turn could be had, or the wait was cut off: nothing was sent, whoever cut it off.
-            Busy: the provider's gate has closed in the meantime.
+            Deferred: the provider's gate has closed in the meantime.
         """
         place: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
         try:
@@ -68,9 +53,9 @@ class Pace:
                 self._ask()
                 turn = await place
                 # Timers count whole milliseconds, and may be early.
-                while (left := turn.at - self._book.now()) > 0:  # noqa: ASYNC110
+                while (left := turn.at - self._ledger.now()) > 0:  # noqa: ASYNC110
                     await asyncio.sleep(max(left, 0.001))
-                if self._book.now() <= turn.until:
+                if self._ledger.now() <= turn.until:
                     return turn
                 place = asyncio.get_running_loop().create_future()  # this process stood still: the turn is gone
         except asyncio.CancelledError:
@@ -79,7 +64,7 @@ class Pace:
 
     def arrived(self, turn: Turn) -> None:
         """A request has arrived by now, or never will."""
-        self._over.append((turn.token, self._book.now()))
+        self._over.append((turn.token, self._ledger.now()))
         self._ask()
 
     def _ask(self) -> None:
@@ -94,7 +79,7 @@ class Pace:
             wanted = min(len(self._waiting), _AT_ONCE)
             try:
                 found = await asyncio.to_thread(
-                    self._book.turns, self._provider, self._rate, self._holder, wanted, over
+                    self._ledger.turns, self._provider, self._rate, self._holder, wanted, over
                 )
             except Exception as error:  # the ledger is away: what waits here waits in it
                 self._refuse(NotSent(f"no turn could be had ({type(error).__name__})"))
@@ -102,7 +87,7 @@ class Pace:
             for turn in found.turns:
                 self._give(turn)
             if found.closed:
-                self._refuse(Busy("the provider's gate is closed", retry_after=found.wait))
+                self._refuse(Deferred("the provider's gate is closed", retry_after=found.wait))
             await asyncio.sleep(_SHORTEST)
             if self._waiting and len(found.turns) < wanted:
                 await asyncio.sleep(min(max(found.wait - _SHORTEST, 0.0), _LONGEST))

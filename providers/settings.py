@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from jobs.policy import PollPolicy
+
+HttpErrorStatus = Annotated[int, Field(ge=400, le=599)]
 
 
 class ProviderSettings(BaseModel):
@@ -31,6 +33,11 @@ class ProviderSettings(BaseModel):
     deadline: float = Field(3600.0, gt=0, description="from the trigger; after it a job is expired, seconds")
     rate: float = Field(0.0, ge=0, description="requests per second for all workers together; 0 for no limit")
     in_flight: int = Field(0, ge=0, description="requests in flight for all workers together; 0 for no limit")
+    repeatable_statuses: tuple[HttpErrorStatus, ...] = Field(
+        (),
+        description="HTTP statuses by which the API says that a submission was not carried out, as a JSON list; after "
+        "any other without a receipt the job is in doubt",
+    )
     download_hosts: tuple[str, ...] = Field((), description="other hosts files may be fetched from, without the key")
     max_artifact_bytes: int = Field(2 * 1024**3, gt=0, description="a larger file is refused, bytes")
 

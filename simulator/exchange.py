@@ -166,6 +166,11 @@ def handler_for(world: World, service: Service, route: Route) -> Callable[[web.R
                 exchange.published_wrong = True
             else:
                 main = fault
+        if main is not None and main.kind == "proxy" and not main.passes_on:
+            if names is not None:
+                books.stopped(provider, names.references)
+            books.answered(provider, operation, f"proxy {main.status}")
+            return await _send(request, _page(main))
         if main is not None and (main.kind == "reset" or main.kind in _FAULT_CODES):
             if names is not None:
                 books.stopped(provider, names.references)
@@ -189,6 +194,17 @@ def handler_for(world: World, service: Service, route: Route) -> Callable[[web.R
         return await _send(request, reply)
 
     return answer
+
+
+def _page(fault: Fault) -> Reply:
+    """Make the page of a proxy; a redirect leads to a page of its own, too."""
+    page = f"<html><head><title>{fault.status}</title></head><body><h1>{fault.status}</h1></body></html>"
+    reply = Reply(fault.status, page.encode(), "text/html")
+    if fault.status < 400:
+        reply.headers["Location"] = "/maintenance.html"
+    if fault.status in {429, 503} and fault.retry_after is not None:
+        reply.headers["Retry-After"] = str(fault.retry_after)
+    return reply
 
 
 def _too_many(world: World, service: Service, exchange: Exchange) -> Reply | None:
@@ -265,6 +281,9 @@ async def _spoil(
     if fault.kind == "reset_after":
         world.books.answered(provider, operation, "reset_after")
         return _abort(request)
+    if fault.kind == "proxy":
+        world.books.answered(provider, operation, f"proxy {fault.status}")
+        return await _send(request, _page(fault))
     if fault.kind == "rubbish":
         world.books.answered(provider, operation, "200")
         return _response(Reply(200, b'{"status": "succ', reply.content_type))

@@ -17,6 +17,7 @@ FaultKind = Literal[
     "cut_body",
     "slow_body",
     "rubbish",
+    "proxy",
     "wrong_digest",
     "unknown_word",
 ]
@@ -49,7 +50,8 @@ class Fault(BaseModel):
     Kinds that keep the request from being processed: `401`, `429`, `500`, `503`, `reset` (aborted connection).
     Kinds that spoil the answer of a processed request: `reset_after` (aborted connection instead of it),
     `cut_body` (announced longer than it is, then aborted), `slow_body`, `rubbish` (200 with invalid JSON),
-    `wrong_digest`, `unknown_word` (an undocumented status word). `latency` delays the processing.
+    `wrong_digest`, `unknown_word` (an undocumented status word). `latency` delays the processing. `proxy` is the HTML
+    page of something in between, with any `status`: it passes the request on, or with `passes_on=False` it does not.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +63,8 @@ class Fault(BaseModel):
     times: int | None = Field(None, ge=1, description="how many requests it meets; None: until cleared")
     seconds: float = Field(1.0, ge=0, description="real seconds of latency, or over which a body is spread")
     retry_after: int | str | None = Field(1, description="Retry-After of 429 and 503: seconds or HTTP date")
+    status: int = Field(503, ge=300, le=599, description="the HTTP status of proxy")
+    passes_on: bool = Field(True, description="whether proxy lets the provider process the request before it answers")
     word: str = Field("recalibrating", description="the status word of unknown_word")
 
     @model_validator(mode="after")

@@ -62,6 +62,53 @@ def mind(run: Runtime, provider: str, answers: Sequence[object]) -> None:
     logger.warning("provider_paused", extra={"fields": {"provider": provider, "kind": kind, "seconds": seconds}})
 
 
+class Admission:
+    """What the breaker of submissions lets through of one batch; it is asked when the first job is about to be sent.
+
+    It stands beside the breaker of all calls: a provider may lose submissions while it answers every look-up.
+
+    Args:
+        run: the runtime.
+        provider: whose submissions.
+        wanted: how many jobs the batch has.
+    """
+
+    def __init__(self, run: Runtime, provider: str, wanted: int) -> None:
+        self._run, self._provider, self._wanted = run, provider, wanted
+        self._left: int | None = None
+        self.until = 0.0  #: when the jobs that are not let through try again, epoch seconds
+
+    def admit(self) -> bool:
+        """Whether one more job may be sent."""
+        if self._left is None:
+            ledger, lease = self._run.ledger, self._run.settings.lease
+            self._left, self.until = ledger.admit_submissions(self._provider, self._wanted, lease)
+        self._left -= 1
+        return self._left >= 0
+
+
+def record_submissions(run: Runtime, provider: str, answers: Sequence[object]) -> list[object]:
+    """Update the breaker of submissions. Returns the answers that also tell whether the provider can be reached.
+
+    Args:
+        run: the runtime.
+        provider: who was called.
+        answers: what came of the submissions of one batch: receipts, or errors.
+    """
+    lost = [answer for answer in answers if isinstance(answer, TransientError) and answer.may_have_arrived]
+    unsent = [answer for answer in answers if isinstance(answer, TransientError) and not answer.may_have_arrived]
+    if len(lost) + len(unsent) < len(answers):
+        run.ledger.submissions_answered(provider)
+    elif lost:
+        until = run.ledger.submissions_failed(provider)
+        metrics.paused(provider, "submissions")
+        seconds = round(max(until - run.clock.now(), 0.0), 1)
+        logger.warning("submissions_paused", extra={"fields": {"provider": provider, "seconds": seconds}})
+    elif unsent:
+        run.ledger.submissions_undecided(provider)
+    return [answer for answer in answers if answer not in lost]
+
+
 def send_back(run: Runtime, announcer: Announcer, jobs: list[Job]) -> bool:
     """Put jobs of one provider back if its gate has closed since they were claimed; they are due when it opens."""
     until = run.ledger.paused_until(jobs[0].provider) if jobs else 0.0

@@ -69,7 +69,7 @@ def settle(state: Any, **_: Any) -> dict[str, Any]:
     _run = _run or Runtime(settings(), retries=0)
     conf, consumer = state.app.conf, state.consumer
     return {
-        "version": version("settle"),
+        "version": version("settle-jobs"),
         "queues": sorted({*consumer.app.amqp.queues.consume_from, *_received(consumer)}),
         "clock": clock.last_tick(),
         "offset": machine_offset(_run),

@@ -1,14 +1,16 @@
 """The submit stage: send a request once.
 
-Before the POST the intent is in the ledger, after it the receipt. What never left may be sent again; anything else
-without a readable answer is in doubt, and so is a job found at `submitting` after a crash: then the provider is asked,
-never told twice.
+Before the POST the intent is in the ledger, after it the receipt. What never left, or what the provider documents as
+not carried out, may be sent again. Any other answer without a receipt leaves the job in doubt, and so does a crash
+while it was being sent: then the provider is asked. Only where it certainly has nothing is the job sent again, a few
+times and ever more rarely; then a person decides.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +43,9 @@ Receipt = Mapping[str, Any]
 #: A job in doubt is asked for at most this rarely, in seconds, until its deadline.
 _DOUBT_CAP = 900.0
 
+#: From a submission whose answer was lost to the next one, as multiples of `doubt_grace`; the last one stands for more.
+_RESEND_AFTER = (1, 12, 48, 180)
+
 
 @shared_task(name="settle.submit", bind=True, ignore_result=True, base=Bundled)
 def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str | None = None) -> str:
@@ -52,16 +57,17 @@ def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str
     if jobs and not gate.send_back(run, announcer, jobs):
         # Doubts first: asking takes time, and an intent must be fresh when its request leaves, or its lease is over
         # before its answer can be there.
+        admission = gate.Admission(run, jobs[0].provider, len(jobs))
         doubtful = [job for job in jobs if job.state is not JobState.ACCEPTED]
-        ready, asked = _settle_doubts(run, announcer, doubtful)
+        ready, asked = _settle_doubts(run, announcer, doubtful, admission)
         fresh = [job for job in jobs if job.state is JobState.ACCEPTED]
         if not (asked and gate.send_back(run, announcer, fresh)):  # asking may have closed the gate
-            ready += _ready(run, announcer, fresh)
+            ready += _ready(run, announcer, fresh, admission)
         ready = only_copied(run, announcer, ready)
         if ready:
             reach(run.settings, "submit.after_intent")
         answers = run.loop.run(_send_all(run, ready, announcer))
-        gate.mind(run, jobs[0].provider, [*asked, *answers])
+        gate.mind(run, jobs[0].provider, [*asked, *gate.record_submissions(run, jobs[0].provider, answers)])
         metrics.submitted(jobs[0].provider, asked, answers)
     close(run, job_ids, bundle)
     return f"{len(jobs)} of {len(job_ids)}"
@@ -79,10 +85,13 @@ def _intent(run: Runtime, job: Job) -> dict[str, Any]:
     """The intent of the attempt that is about to begin."""
     operation = _operation(run, job)
     request = _request(operation, job)
-    return operation.intent(request, job.id) if job.intent is None else operation.again(request, job)
+    if job.intent is None:
+        return operation.intent(request, job.id)
+    kept = {name: job.intent[name] for name in ("sends", "resend_at") if name in job.intent}
+    return {**operation.again(request, job), **kept}
 
 
-def _ready(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[Job]:
+def _ready(run: Runtime, announcer: Announcer, jobs: list[Job], admission: gate.Admission) -> list[Job]:
     """Write the intents. Only whoever wins this move may send."""
     now = run.clock.now()
     moves: list[Move] = []
@@ -105,11 +114,16 @@ def _ready(run: Runtime, announcer: Announcer, jobs: list[Job]) -> list[Job]:
         except InvalidJob as error:
             moves.append(fail(job, now, "invalid", str(error), "correct the fields and trigger it under a new id"))
             continue
+        if not admission.admit():
+            moves.append(job.stay(due_at=min(admission.until, job.deadline_at), now=now))
+            continue
         moves.append(job.to(JobState.SUBMITTING, now=now, due_at=now + run.settings.lease, intent=intent))
     return [job for job in conclude(run, moves, announcer) if job.state is JobState.SUBMITTING]
 
 
-def _settle_doubts(run: Runtime, announcer: Announcer, jobs: list[Job]) -> tuple[list[Job], list[Located | Exception]]:
+def _settle_doubts(
+    run: Runtime, announcer: Announcer, jobs: list[Job], admission: gate.Admission
+) -> tuple[list[Job], list[Located | Exception]]:
     """Ask the provider for jobs in doubt. Returns those it certainly has not, ready to be sent; and all its answers."""
     if not jobs:
         return [], []
@@ -118,23 +132,37 @@ def _settle_doubts(run: Runtime, announcer: Announcer, jobs: list[Job]) -> tuple
     vouched = [job for job in jobs if job.wish is Wish.RESUBMIT and job.state is JobState.IN_DOUBT]
     jobs = [job for job in jobs if job not in vouched]
     crashed = [
-        job.to(JobState.IN_DOUBT, now=now, due_at=now + run.settings.lease, failure=_DOUBT)
-        for job in jobs
-        if job.state is JobState.SUBMITTING
+        _doubted(run, job, now, due_at=now + run.settings.lease) for job in jobs if job.state is JobState.SUBMITTING
     ]
     doubtful = [job for job in jobs if job.state is JobState.IN_DOUBT] + conclude(run, crashed, announcer)
     # Whoever reads the ledger in between sees the job held: `conclude` set its wake-up a lease ahead.
     answers = run.loop.run(_ask_all(run, doubtful))
     known = [*answers, *[Located(absent=True)] * len(vouched)]
-    moves = [_after_asking(run, job, answer) for job, answer in zip(doubtful + vouched, known, strict=True)]
+    moves = [_after_asking(run, job, answer, admission) for job, answer in zip(doubtful + vouched, known, strict=True)]
     return [job for job in conclude(run, moves, announcer) if job.state is JobState.SUBMITTING], answers
 
 
 _DOUBT = Failure(
     kind="in_doubt",
     message="the answer to the submission was lost; the provider is being asked",
-    remedy="if it stays so, look at the provider: it is never sent a second time by itself",
+    remedy="if it stays so, look at the provider; by itself the job is sent again only where the provider has nothing",
 )
+
+
+def _doubted(run: Runtime, job: Job, now: float, *, due_at: float) -> Move:
+    """The move of a job that was sent, and whose answer did not come or proves nothing."""
+    sends = int((job.intent or {}).get("sends", 0)) + 1
+    wait = run.settings.doubt_grace * _RESEND_AFTER[min(sends, len(_RESEND_AFTER)) - 1]
+    intent = {**(job.intent or {}), "sends": sends, "resend_at": now + wait}
+    return job.to(JobState.IN_DOUBT, now=now, due_at=due_at, failure=_DOUBT, attempts=0, intent=intent)
+
+
+def _exhausted(sends: int) -> Failure:
+    return Failure(
+        kind="submissions_exhausted",
+        message=f"sent {sends} times, every answer was lost, and the provider has nothing",
+        remedy="find out what keeps its answers away, then: settle resolve ID --resubmit, --remote-id or --fail",
+    )
 
 
 async def _ask_all(run: Runtime, jobs: list[Job]) -> list[Located | Exception]:
@@ -155,7 +183,7 @@ async def _locate(run: Runtime, job: Job) -> Located | Exception:
         return error
 
 
-def _after_asking(run: Runtime, job: Job, answer: Located | Exception) -> Move:
+def _after_asking(run: Runtime, job: Job, answer: Located | Exception, admission: gate.Admission) -> Move:
     now = run.clock.now()
     if isinstance(answer, Located):
         if answer.receipt is not None:
@@ -163,20 +191,39 @@ def _after_asking(run: Runtime, job: Job, answer: Located | Exception) -> Move:
         if answer.gone is not None:
             return fail(job, now, "never_arrived", answer.gone, "trigger it under a new id")
         if answer.absent and now < job.deadline_at:
-            # What was sent may be too old to be sent as it was: the new intent is written by the move that sends it.
-            try:
-                intent = _intent(run, job)
-            except (ConfigurationError, ValidationError) as error:
-                failure = Failure("not_configured", str(error) if isinstance(error, ConfigurationError) else "invalid")
-                return job.stay(due_at=now + 60.0, now=now, failure=failure, attempts=job.attempts + 1)
-            lease = run.settings.lease
-            return job.to(JobState.SUBMITTING, now=now, due_at=now + lease, intent=intent, attempts=0, wish=None)
+            return _send_again(run, job, now, admission)
     elif not isinstance(answer, ProviderError | TimeoutError):
         logger.error("locate_failed", extra={"fields": {"job_id": job.id, "error": type(answer).__name__}})
     if now >= job.deadline_at:
         return expire(job, now)
+    return _ask_later(run, job, now)
+
+
+def _send_again(run: Runtime, job: Job, now: float, admission: gate.Admission) -> Move:
+    """The move of a job that the provider certainly has not: it is sent once more, later, or not by itself any more."""
+    sends = int((job.intent or {}).get("sends", 0))
+    resend_at = float((job.intent or {}).get("resend_at", 0.0))
+    if job.wish is not Wish.RESUBMIT:  # a person may have it sent at once, and once more
+        if sends >= run.settings.submissions:
+            return _ask_later(run, job, now, _exhausted(sends))
+        if now < resend_at:
+            return _ask_later(run, job, now, until=resend_at)
+    # What was sent may be too old to be sent as it was: the new intent is written by the move that sends it.
+    try:
+        intent = _intent(run, job)
+    except (ConfigurationError, ValidationError) as error:
+        failure = Failure("not_configured", str(error) if isinstance(error, ConfigurationError) else "invalid")
+        return job.stay(due_at=now + 60.0, now=now, failure=failure, attempts=job.attempts + 1)
+    if not admission.admit():
+        return job.stay(due_at=min(admission.until, job.deadline_at), now=now, failure=_DOUBT)
+    lease = run.settings.lease
+    return job.to(JobState.SUBMITTING, now=now, due_at=now + lease, intent=intent, attempts=0, wish=None)
+
+
+def _ask_later(run: Runtime, job: Job, now: float, failure: Failure = _DOUBT, *, until: float = math.inf) -> Move:
     wait = backoff(job.attempts + 1, base=run.settings.doubt_grace, cap=_DOUBT_CAP)
-    return job.stay(due_at=min(now + wait, job.deadline_at), now=now, failure=_DOUBT, attempts=job.attempts + 1)
+    due_at = min(now + wait, until, job.deadline_at)
+    return job.stay(due_at=due_at, now=now, failure=failure, attempts=job.attempts + 1)
 
 
 async def _send_all(run: Runtime, jobs: list[Job], announcer: Announcer) -> list[Receipt | ProviderError]:
@@ -269,7 +316,7 @@ def _after_error(run: Runtime, job: Job, error: ProviderError) -> Move:
     if isinstance(error, PermanentError):
         return fail(job, now, "refused", f"the provider refused the request: {error}")
     if isinstance(error, TransientError) and error.may_have_arrived:
-        return job.to(JobState.IN_DOUBT, now=now, due_at=now + run.settings.doubt_grace, failure=_DOUBT, attempts=0)
+        return _doubted(run, job, now, due_at=now + run.settings.doubt_grace)
     wait = backoff(job.attempts + 1)
     if isinstance(error, TransientError) and error.retry_after is not None:
         wait = max(wait, min(error.retry_after, RETRY_AFTER_CAP))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from celery import Task, shared_task
 
@@ -13,14 +11,19 @@ from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from config.traces import traced
 from jobs.artifacts import Artifact, Inspector, Verification
-from jobs.distinct import Distinct
-from jobs.errors import ArtifactError, DigestMismatch, DuplicateLine
-from jobs.packing import Gunzip
+from jobs.errors import ArtifactError, DigestMismatch, DuplicateLine, LineCountMismatch, LineLengthMismatch
 from jobs.policy import backoff
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState
+from providers.unique_tokens.distinct import Distinct
 from tasks.announce import Announcer
 from tasks.stage import begin, break_chain, conclude, fail
+
+_KINDS = {
+    DuplicateLine: "duplicate_line",
+    LineCountMismatch: "line_count_mismatch",
+    LineLengthMismatch: "line_length_mismatch",
+}
 
 
 @shared_task(name="settle.verify", bind=True, ignore_result=True)
@@ -49,9 +52,9 @@ def verify_held(run: Runtime, announcer: Announcer, jobs: Sequence[Job]) -> list
 def _verify(run: Runtime, job: Job) -> Move:
     try:
         found = tuple(_check(run, job, artifact) for artifact in job.artifacts)
-    except DuplicateLine as error:  # the file is as it was fetched: it was made so
+    except (DuplicateLine, LineCountMismatch, LineLengthMismatch) as error:  # the file is as it was fetched
         remedy = "take it up with the provider, with the job's remote id; the file is kept where it is stored"
-        return fail(job, run.clock.now(), "duplicate_line", str(error), remedy)
+        return fail(job, run.clock.now(), _KINDS[type(error)], str(error), remedy)
     except ArtifactError as error:
         remedy = "the stored file changed after it was fetched: check the storage, then trigger the job again"
         return fail(job, run.clock.now(), "spoilt_at_rest", str(error), remedy)
@@ -81,29 +84,16 @@ def _check(run: Runtime, job: Job, artifact: Artifact) -> Artifact:
             run.ledger.renew(job, run.settings.lease)
             renewed = run.clock.now()
 
-    with ExitStack() as exits:
-        lines: Distinct | None = None
-        if artifact.distinct:
-            again = partial(_content, run, artifact)
-            lines = exits.enter_context(Distinct(artifact.name, again, memory=run.settings.distinct_memory, beat=beat))
-        inspector = Inspector(artifact, lines.update if lines else None)
-        for chunk in run.storage.chunks(artifact.uri or ""):
-            inspector.update(chunk)
-            beat()
-        if inspector.sha256 != artifact.stored_sha256:
-            raise DigestMismatch(artifact.name, artifact.stored_sha256, inspector.sha256)
-        rule = inspector.matching_rule()
-        if lines:
-            lines.finish()
+    lines = Distinct(artifact.name) if artifact.distinct else None
+    inspector = Inspector(artifact, lines.update if lines else None)
+    for chunk in run.storage.chunks(artifact.uri or ""):
+        inspector.update(chunk)
+        beat()
+    if inspector.sha256 != artifact.stored_sha256:
+        raise DigestMismatch(artifact.name, artifact.stored_sha256, inspector.sha256)
+    rule = inspector.matching_rule()
+    if lines:
+        lines.finish()
     return replace(
         artifact, rule=rule, verification=Verification.VERIFIED if rule is not None else Verification.UNVERIFIED
     )
-
-
-def _content(run: Runtime, artifact: Artifact) -> Iterator[bytes]:
-    """What a stored file holds, unpacked if it is packed; that it is whole is known already."""
-    chunks = run.storage.chunks(artifact.uri or "")
-    if not artifact.packed:
-        return chunks
-    gunzip = Gunzip()
-    return (piece for chunk in chunks for piece in gunzip.feed(chunk))

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from config.embedded import EmbeddedRedis
+from tests import ledgers
 from tests.groups import Groups
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and all that they start would do so, too.
@@ -41,7 +42,9 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
     """A private server with its append-only file, for the whole run."""
     with EmbeddedRedis(Path(tmp_path_factory.mktemp("redis"))) as server:
+        ledgers.connect(server.url)
         yield server
+        ledgers.disconnect()
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from config.runtime import Runtime, runtime
 from jobs.errors import InvalidJob
 from jobs.event_group import EventGroup
 from jobs.events import JobEvent
-from jobs.redis_ledger import RedisLedger
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +40,7 @@ def streams(run: Runtime, providers: Sequence[str] = ()) -> dict[str, str]:
     known = list(run.settings.providers())
     if unknown := set(providers) - set(known):
         raise InvalidJob(f"provider: {min(unknown)!r} is not one of {', '.join(known)}")
-    ledger = run.ledger
-    if not isinstance(ledger, RedisLedger):
-        raise TypeError("events are followed in Redis")
-    return {name: ledger.stream(name) for name in providers or known}
+    return {name: run.ledger.stream(name) for name in providers or known}
 
 
 def history(run: Runtime, providers: Sequence[str] = (), *, until: dict[str, str] | None = None) -> Iterator[JobEvent]:

@@ -37,10 +37,11 @@ MISMATCHES = (
     "digest_mismatch",
     "size_mismatch",
     "line_count_mismatch",
+    "line_length_mismatch",
     "duplicate_line",
     "spoilt_at_rest",
 )
-_PAUSES = ("busy", "unreachable", "unauthorized")
+_PAUSES = ("busy", "unreachable", "unauthorized", "submissions")
 
 _counts: Counts | None = None
 _told = False  #: whether the log knows that something could not be counted

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, values
+from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from config.metrics.declared import OF_WORKER, Kind, Metric
 from config.settings import hand_down
+from patches.private import observe_many, share_values
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-
-
-class _Histogram(prometheus_client.Histogram):
-    """A histogram that takes many values at once: each touches memory shared with other processes."""
-
-    def observe_many(self, seen: Sequence[float]) -> None:
-        """Observe these values, with one write for each bucket and one for the sum."""
-        places = Tally(map(bisect_left, repeat(self._upper_bounds), seen))
-        for place, number in places.items():
-            self._buckets[place].inc(number)
-        self._sum.inc(sum(seen))
 
 
 class Counts:
@@ -40,8 +27,7 @@ class Counts:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         hand_down(_FOLDER, str(folder))
-        # By hand: Celery's command line loads Flower, and so prometheus_client, before anything of ours.
-        values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+        share_values(shared=True)
         unread = CollectorRegistry()  # what is served is read from the files
         self._made: dict[str, Any] = {metric.name: _made(metric, unread) for metric in OF_WORKER}
         self._labelled: dict[tuple[str, ...], Any] = {}
@@ -65,7 +51,7 @@ class Counts:
     def observe(self, name: str, *labels: str, seen: Sequence[float]) -> None:
         """Add values to a histogram."""
         if seen:
-            self._of(name, labels).observe_many(seen)
+            observe_many(self._of(name, labels), seen)
 
     def register(self, registry: CollectorRegistry) -> None:
         """Have a registry give out what this process and its children have counted."""
@@ -73,12 +59,13 @@ class Counts:
 
     def close(self) -> None:
         """Count no more; the files may go."""
-        values.ValueClass.close_all_files()
-        values.ValueClass = values.MutexValue
+        share_values(shared=False)
         hand_down(_FOLDER, None)
 
 
 def _made(metric: Metric, registry: CollectorRegistry) -> Any:
     if metric.kind is Kind.HISTOGRAM:
-        return _Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=registry)
+        return prometheus_client.Histogram(
+            metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=registry
+        )
     return prometheus_client.Counter(metric.name, metric.help, metric.labels, registry=registry)

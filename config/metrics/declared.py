@@ -121,7 +121,7 @@ OF_WORKER = (
         "settle_pauses_total",
         Kind.COUNTER,
         ("provider", "kind"),
-        "gates closed: busy, unreachable or unauthorized (the key is refused)",
+        "gates closed: busy, unreachable, unauthorized (the key is refused), or for submissions only",
     ),
     Metric("settle_looks_total", Kind.COUNTER, ("what",), "ticks of the clock, looks of the intake"),
     Metric(

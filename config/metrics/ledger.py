@@ -19,7 +19,6 @@ from config.metrics.declared import OF_LEDGER, Kind
 from config.metrics.declared import Metric as Declared
 from config.runtime import Runtime
 from jobs.outbox import Standing, standings, unread_since
-from jobs.redis_ledger import RedisLedger
 from jobs.search import Gate, Overview
 from jobs.states import JobState
 
@@ -83,9 +82,7 @@ class LedgerCollector(Collector):
         return values
 
     def _unread(self, told: Iterable[str]) -> dict[str, list[Value]]:
-        ledger = self._run.ledger
-        assert isinstance(ledger, RedisLedger)  # noqa: S101 (there is a Redis, so this is it)
-        streams = {provider: ledger.stream(provider) for provider in self._run.settings.providers()}
+        streams = {provider: self._run.ledger.stream(provider) for provider in self._run.settings.providers()}
         oldest, now = unread_since(self._run.redis, list(told), streams), self._run.clock.now()
         ages: list[Value] = [((name,), max(now - at, 0.0) if at else 0.0) for name, at in oldest.items()]
         return {"settle_deliveries_unread_seconds": ages}

@@ -14,10 +14,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from jobs.ledger import Ledger
 from jobs.record import Job
 from jobs.states import JobState
 from providers.answer import Answer
-from providers.base import Located, Notes, Observation, Operation, Probe, Provider, Verdict, Words, id_text
+from providers.base import Located, Observation, Operation, Probe, Provider, Verdict, Words, id_text
 from providers.commonsdb import shown
 from providers.commonsdb.identifier import cid_v1
 from providers.commonsdb.probe import probe
@@ -30,11 +31,10 @@ from providers.errors import (
     Busy,
     NotFound,
     NotReady,
-    NotSent,
     ProviderError,
     Refused,
     TransientError,
-    Unavailable,
+    not_sent,
     scrub,
 )
 from providers.http import segment
@@ -54,6 +54,12 @@ _LAST_LOOK = 30.0
 
 #: No time is later than this, milliseconds since the epoch (the year 5138): a number beyond it is rubbish.
 _FAR = 10**14
+
+#: One of these stands in every error of the function in JSON (contract 2.10, 3.5).
+_ERROR_FIELDS = frozenset({"error", "validationErrors", "mismatches", "serverTime", "existingSupersededBy"})
+
+#: The function's errors in plain text (contract 2.10, 4); that about a wrong ISCC has a text that is not known whole.
+_PLAIN_ERRORS = frozenset({b"Invalid request body", b"Unauthorized", b"Not found"})
 
 #: The note in which the workers share what they learnt of the server's clock, in milliseconds.
 _SKEW = "clock-skew"
@@ -112,9 +118,9 @@ class Declare(Operation[DeclareRequest]):
         ours = request.metadata is not None
         body = await self._made(request, intent) if ours else request.body
         sent = self.provider.notes.now()
-        answer = await self.provider.http.call("POST", "/v1/declare", json=body)
+        answer = await self.provider.http.call("POST", "/v1/declare", json=body, submits=True)
         if answer.status in (400, 422):
-            error = _error_body(answer)
+            error = answer.error_body()
             for own in (intent["identifier"], *intent.get("earlier", ())):
                 if answer.status == 422 and error.get("existingSupersededBy") == own:
                     return self._receipt(own)  # our own first attempt was processed (contract 2.11)
@@ -123,8 +129,6 @@ class Declare(Operation[DeclareRequest]):
                 self.provider.learn(server / 1000, (sent + self.provider.notes.now()) / 2)
                 raise NotReady(f"{_reasons(answer, error)}; made anew by that clock")
             raise Refused(_reasons(answer, error), status=answer.status)
-        if ours and answer.status == 503:  # made anew it would be another declaration, so here it must be certain
-            raise Unavailable("HTTP 503")
         identifier = id_text(answer.check("error", "message").object().get("cidV1"))
         if identifier is None:
             raise BadAnswer("the acceptance names no cidV1")
@@ -169,9 +173,7 @@ class Declare(Operation[DeclareRequest]):
         except NotFound:
             return  # older than the service remembers a status, perhaps: it knows best
         except TransientError as error:
-            if isinstance(error, Busy):
-                raise
-            raise NotSent(f"the declaration to be superseded could not be asked for ({error})") from None
+            raise not_sent(error, "the declaration to be superseded could not be asked for") from None
         if WORDS.verdict(word)[0] is Verdict.RUNNING:
             raise NotReady("supersedes: the older declaration is still being processed")
 
@@ -266,14 +268,6 @@ class Declare(Operation[DeclareRequest]):
         return waited < self.provider.settings.confirm_within and now < job.deadline_at - _LAST_LOOK
 
 
-def _error_body(answer: Answer) -> dict[str, Any]:
-    """An error body may be JSON, problem details, or plain text (contract 8): the last gives nothing."""
-    try:
-        return answer.object()
-    except BadAnswer:
-        return {}
-
-
 def _reasons(answer: Answer, error: Mapping[str, Any]) -> str:
     """The refusal with the fields it names; what stands behind a field's colon may quote its value and is left out."""
     reason = answer.reason("error", "message", "title", "detail")
@@ -299,10 +293,16 @@ class CommonsDB(Provider):
     settings_type = CommonsDBSettings
     operations = (Declare,)
 
-    def __init__(self, settings: CommonsDBSettings, notes: Notes) -> None:
+    def __init__(self, settings: CommonsDBSettings, notes: Ledger) -> None:
         super().__init__(settings, notes)
         self.signer = Signer(settings)
         self.stamper = Stamper(settings, self.http, notes)
+
+    def own_error(self, answer: Answer) -> bool:
+        """The function's `{error, …}` or plain text, or the gateway's problem details (contract 2.10, 3.5, 4, 6)."""
+        body = answer.error_body()
+        own = body.keys() & _ERROR_FIELDS or {"type", "title"} <= body.keys()
+        return bool(own) or answer.body.strip() in _PLAIN_ERRORS or answer.body.startswith(b"ISCC ")
 
     def headers(self) -> dict[str, str]:
         """The bearer token."""

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
 
 from providers.commonsdb.requests import CONTEXT, DID, SCHEMA
-from providers.settings import ProviderSettings
+from providers.settings import HttpErrorStatus, ProviderSettings
 
 _W3ID = "https://w3id.org/commonsdb"
 
@@ -20,6 +20,9 @@ class CommonsDBSettings(ProviderSettings):
     deadline: float = Field(90 * 60.0, gt=0, description="from the trigger; after it a job is expired, seconds")
     absent_after: float = Field(
         300.0, gt=60, description="no record so long after the signature means that it never arrived, seconds"
+    )
+    repeatable_statuses: tuple[HttpErrorStatus, ...] = Field(
+        (429,), description="the gateway documents 429 as turned away (contract 3.5, 6), as a JSON list"
     )
     signing_key: SecretStr | None = Field(None, description="the private P-256 key, as PEM or JWK")
     signing_key_file: Path | None = Field(None, description="a file that holds it instead")

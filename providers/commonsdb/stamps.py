@@ -14,7 +14,7 @@ from datetime import datetime
 
 from rfc3161_client import HashAlgorithm, PKIStatus, TimestampRequestBuilder, decode_timestamp_response
 
-from providers.base import Notes
+from jobs.ledger import Ledger
 from providers.commonsdb.settings import CommonsDBSettings
 from providers.errors import NotReady, ProviderError, TransientError
 from providers.http import ProviderClient
@@ -35,7 +35,7 @@ class Stamper:
         notes: through which all workers together keep to that number.
     """
 
-    def __init__(self, settings: CommonsDBSettings, http: ProviderClient, notes: Notes) -> None:
+    def __init__(self, settings: CommonsDBSettings, http: ProviderClient, notes: Ledger) -> None:
         self._settings = settings
         self._http = http
         self._notes = notes

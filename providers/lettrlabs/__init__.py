@@ -10,7 +10,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from providers.answer import Answer
 from providers.base import Probe, Provider, Words
+from providers.lettrlabs.answers import is_own_error
 from providers.lettrlabs.convert import Convert
 from providers.lettrlabs.delete import Delete
 from providers.lettrlabs.posts import Posts
@@ -76,6 +78,12 @@ class LettrLabs(Provider):
             running=settings.words_deleting,
             fold=True,
         )
+
+    def own_error(self, answer: Answer) -> bool:
+        """The envelope or a list of reason codes; a refused key has many forms, but is never a page (contract 3, 9)."""
+        if answer.status in (401, 403):
+            return not answer.body.lstrip().startswith(b"<")
+        return is_own_error(answer)
 
     def headers(self) -> dict[str, str]:
         """The key; it opens the whole account."""

@@ -11,11 +11,25 @@ from providers.answer import Answer
 from providers.base import Verdict
 from providers.errors import BadAnswer, PermanentError, ProviderError, Refused
 
+_OWN_FIELDS = frozenset({"hasErrors", "errors", "errorDetails", "reasonCode"})
+
 
 def envelope_of(answer: Answer) -> dict[str, Any]:
     """The envelope of a success. HTTP 200 is not success yet: `hasErrors` is the caller's to read."""
     answer.check()  # no field names: the texts are free and may hold personal data
     return answer.object()
+
+
+def is_own_error(answer: Answer) -> bool:
+    """Whether an error answer is the envelope, the frame of orders, or a list of items with a `reasonCode`."""
+    try:
+        body = answer.json()
+    except BadAnswer:
+        return False
+    if isinstance(body, dict):
+        return not body.keys().isdisjoint(_OWN_FIELDS)
+    items = body if isinstance(body, list) else []
+    return bool(items) and all(isinstance(item, dict) and "reasonCode" in item for item in items)
 
 
 def number_of_errors(envelope: Mapping[str, Any]) -> int:

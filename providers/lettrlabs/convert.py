@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -11,7 +10,16 @@ from typing import Any
 
 from jobs.record import Job
 from providers.base import Located, Observation, Operation, Verdict
-from providers.errors import BadAnswer, NotFound, NotSent, PermanentError, ProviderError, Refused, TransientError
+from providers.errors import (
+    BadAnswer,
+    NotFound,
+    NotSent,
+    PermanentError,
+    ProviderError,
+    Refused,
+    TransientError,
+    not_sent,
+)
 from providers.lettrlabs.answers import Conversions, envelope_of, number_of_errors, upload_id, upload_ids, withheld
 from providers.lettrlabs.posts import SKEW
 from providers.lettrlabs.records import ConvertRequest, order_hash, plain, rejected
@@ -91,13 +99,11 @@ class Convert(Conversions, Operation[ConvertRequest]):
         try:
             return frozenset(await self.provider.uploads.between(now, now, job_id))
         except TransientError as error:
-            if not error.may_have_arrived:
-                raise
-            raise NotSent(f"nothing was sent: the list of uploads cannot be read ({error})") from None
+            raise not_sent(error, "the list of uploads cannot be read") from None
 
     async def _post(self, records: list[dict[str, Any]], job_id: str, before: frozenset[int] | None) -> dict[str, Any]:
         started = self.provider.notes.now()
-        envelope = envelope_of(await self.provider.http.call("POST", "/v1/conversions", json=records))
+        envelope = envelope_of(await self.provider.http.call("POST", "/v1/conversions", json=records, submits=True))
         payload, errors = envelope.get("payload"), number_of_errors(envelope)
         echoed = payload if isinstance(payload, list) else []
         ids = self._told(envelope)
@@ -181,7 +187,8 @@ class Convert(Conversions, Operation[ConvertRequest]):
     async def locate(self, request: ConvertRequest, intent: Mapping[str, Any]) -> Located:
         """The list is asked first (contract 12). Only when every record carries an `orderId` may it be sent again."""
         job_id, posts = str(intent["job"]), self.provider.posts
-        if (known := posts.receipt(job_id, intent.get("at", math.inf) - SKEW)) is not None:
+        at = intent.get("at")  # an intent of an earlier version has none
+        if at is not None and (known := posts.receipt(job_id, at - SKEW)) is not None:
             return Located(receipt=known)
         found = await self._lost(intent)
         if found is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from providers.base import Probe, Provider
-from providers.errors import NotFound, PermanentError, scrub
+from providers.errors import BadAnswer, NotFound, PermanentError, scrub
 from providers.lettrlabs.answers import envelope_of, upload_id, uploaded_at
 
 #: An id that no account has yet: the largest signed 32-bit integer.
@@ -26,7 +26,7 @@ async def probe(provider: Provider) -> list[Probe]:
 async def _key(provider: Provider) -> Probe:
     try:
         (await provider.http.call("GET", "/v1/me")).check()
-    except PermanentError:  # not part of the conversions group: its answer decides nothing
+    except (PermanentError, BadAnswer):  # not part of the conversions group: its answer decides nothing
         return Probe("GET /v1/me is refused; the other calls show whether the key works")
     return Probe("the key is accepted (GET /v1/me)")
 

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from providers.base import Provider, id_text
-from providers.errors import Busy, NotSent, PermanentError, Refused, TransientError, scrub
+from providers.errors import PermanentError, Refused, TransientError, not_sent, scrub
 from providers.myipr.answers import results
 
 #: The list is asked for anew after so many seconds, and whenever a name is not in it.
@@ -54,8 +54,7 @@ class Categories:
 
         Raises:
             Refused: there is none, or more than one; the known ones are listed.
-            NotSent: the list could not be read, so nothing was sent.
-            Busy: the provider wants to be left alone; nothing was sent.
+            TransientError: the list could not be read, so nothing was sent.
             Unauthorized: the key is not accepted.
         """
         kept = self._recall()
@@ -75,11 +74,8 @@ class Categories:
         try:
             answer = await self._provider.http.call(settings.categories_method, "/categories")
             listed = pairs(results(answer), settings.categories_id, settings.categories_name)
-        except Busy:
-            raise
         except TransientError as error:
-            # Only a look: whatever became of it, no certificate was asked for, so the job is not in doubt.
-            raise NotSent(f"nothing was sent: the categories could not be read ({error})") from None
+            raise not_sent(error, "the categories could not be read") from None
         except PermanentError as error:
             raise Refused(
                 f"category: the list of categories is refused ({error}); give category_id, or correct "

@@ -15,10 +15,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from jobs.errors import InvalidJob, JobNotFound
+from jobs.ledger import Ledger
 from jobs.record import Job
 from jobs.states import JobState
-from providers.base import Notes, Probe, id_text
-from providers.errors import BadAnswer, NotSent, ProviderError, Refused
+from providers.base import Probe, id_text
+from providers.errors import BadAnswer, NotSent, ProviderError, Refused, not_sent
 from providers.http import segment
 from providers.settings import ProviderSettings
 from providers.unique_tokens.alphabets import Alphabets
@@ -26,7 +27,7 @@ from providers.unique_tokens.documents import MEDIA_TYPE, part, whole
 from providers.unique_tokens.lines import SNAPSHOT, Line
 from providers.unique_tokens.probe import probe
 from providers.unique_tokens.requests import ContinueRequest, ProduceRequest, common, order
-from providers.unique_tokens.sessions import Parts, SessionProvider, not_sent
+from providers.unique_tokens.sessions import Parts, SessionProvider
 
 __all__ = ["PROVIDER", "Continue", "ContinueRequest", "Produce", "ProduceRequest", "UniqueTokens"]
 
@@ -96,6 +97,7 @@ class Produce(Line[ProduceRequest]):
             json=order(request, intent["alphabet"], request.digits),
             params=_level(intent),
             within=within,
+            submits=True,
         )
         return _receipt(body, session)
 
@@ -218,7 +220,7 @@ class Continue(Line[ContinueRequest]):
             "snapshot.blob": ("snapshot.blob", blob, "application/octet-stream"),
         }
         path = f"/api/tokens/{segment(intent['line'])}"
-        body, session = await self.provider.exchange("POST", path, params=_level(intent), files=files)
+        body, session = await self.provider.exchange("POST", path, params=_level(intent), files=files, submits=True)
         return _receipt(body, session)
 
 
@@ -234,7 +236,7 @@ class UniqueTokens(SessionProvider):
     settings_type = UniqueTokensSettings
     operations = (Produce, Continue)
 
-    def __init__(self, settings: UniqueTokensSettings, notes: Notes) -> None:
+    def __init__(self, settings: UniqueTokensSettings, notes: Ledger) -> None:
         super().__init__(settings, notes)
         self.alphabets = Alphabets(self, mark=settings.alphabet_names == "marked", ask=settings.check_capacity)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from providers.base import Request
+from providers.unique_tokens.distinct import MOST_LINES
 
 #: Lengths of the preset alphabets whose names were seen (contract 4); the service may have more.
 PRESETS = {
@@ -49,7 +50,7 @@ class ProduceRequest(_Order):
     )
     alphabet: str = Field(min_length=1, max_length=100, description="name of a preset alphabet, or of your own")
     digits: int = Field(ge=3, le=100, description="characters of each token")
-    size: int = Field(ge=1000, le=100_000, description="number of tokens")
+    size: int = Field(ge=1000, le=MOST_LINES, description="number of tokens")
 
     @field_validator("chars")
     @classmethod
@@ -92,7 +93,7 @@ class ContinueRequest(_Order):
     former: str = Field(
         min_length=1, max_length=200, description="id of the job that produced the part before, with its snapshot"
     )
-    size: int = Field(ge=1000, le=100_000, description="number of tokens")
+    size: int = Field(ge=1000, le=MOST_LINES, description="number of tokens")
     again: bool = Field(False, description="although another job continues it, or may; both may give the same tokens")
 
 

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from providers.base import Notes, Provider, id_text
-from providers.errors import BadAnswer, Busy, NotSent, ProviderError, Refused, TransientError, Unauthorized
+from jobs.ledger import Ledger
+from providers.answer import Answer
+from providers.base import Provider, id_text
+from providers.errors import BadAnswer, Deferred, NotSent, ProviderError, Refused, Unauthorized
 from providers.http import segment
 from providers.unique_tokens.documents import MEDIA_TYPE, check, part
 
@@ -29,10 +31,14 @@ class SessionProvider(Provider):
 
     name: ClassVar[str] = "unique_tokens"
 
-    def __init__(self, settings: Any, notes: Notes) -> None:
+    def __init__(self, settings: Any, notes: Ledger) -> None:
         super().__init__(settings, notes)
         self._opening = asyncio.Lock()
         self._held: tuple[str, float] | None = None  # the session, as it was noted at that time of the event loop
+
+    def own_error(self, answer: Answer) -> bool:
+        """The presence of `errors` decides, in whatever shape (contract 8)."""
+        return bool(answer.error_body().get("errors"))
 
     def headers(self) -> dict[str, str]:
         """Both media types, also on calls without a body (contract 1). The keys differ per call."""
@@ -75,7 +81,7 @@ class SessionProvider(Provider):
         """Make one call within the session, and judge its answer.
 
         Raises:
-            Busy: the session is not accepted any more; the next try opens another.
+            Deferred: the session is not accepted any more; the next try opens another.
             ProviderError: as `ProviderClient.call` and `Answer.check`.
         """
         body, _ = await self.exchange(method, path, json=json, params=params)
@@ -90,6 +96,7 @@ class SessionProvider(Provider):
         params: Mapping[str, str] | None = None,
         files: Parts | None = None,
         within: str | None = None,
+        submits: bool = False,
     ) -> tuple[dict[str, Any], str]:
         """As `call`; also tells the fingerprint of the session in which it was made, and sends multipart bodies.
 
@@ -103,7 +110,9 @@ class SessionProvider(Provider):
         if files is not None:
             headers["Accept"] = "*/*"  # the page of the next part lists the Session-Key alone (contract 6.2)
         try:
-            answer = await self.http.call(method, path, json=json, params=params, headers=headers, files=files)
+            answer = await self.http.call(
+                method, path, json=json, params=params, headers=headers, files=files, submits=submits
+            )
             return check(answer), fingerprint(session)
         except Unauthorized as refused:
             raise await self.refusal(session, refused, reading=method == "GET") from None
@@ -119,16 +128,9 @@ class SessionProvider(Provider):
         except Unauthorized:
             self._held = None
             self.notes.forget(self.name, "session", session)
-            return Busy(f"the session is not accepted any more ({refused})", retry_after=1.0)
+            return Deferred(f"the session is not accepted any more ({refused})", retry_after=1.0)
         except ProviderError as error:
-            return Busy(f"{refused}; whether the session is alive could not be asked ({error})")
+            return Deferred(f"{refused}; whether the session is alive could not be asked ({error})")
         if not reading and (refused.status != 403 or self.settings.forbidden == "key"):
             return refused
         return Refused(f"{refused}; the session itself is accepted", status=403)
-
-
-def not_sent(error: ProviderError, what: str) -> ProviderError:
-    """The error of a step before the order: whatever became of that step, the order itself never left."""
-    if isinstance(error, TransientError) and error.may_have_arrived:
-        return NotSent(f"{what} ({error})", retry_after=error.retry_after)
-    return error

@@ -68,7 +68,7 @@ def describe(services: Iterable[Service]) -> dict[str, Any]:
 
 def _version() -> str:
     try:
-        return version("settle")
+        return version("settle-jobs")
     except PackageNotFoundError:  # played from a folder that is not installed
         return "0"
 

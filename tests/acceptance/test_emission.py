@@ -13,8 +13,8 @@ import redis
 
 from config.embedded import EmbeddedRedis
 from config.fail_points import DELIVERY_POINTS
+from jobs.ledger import Ledger
 from jobs.record import Job
-from jobs.redis_ledger import RedisLedger
 from jobs.states import TERMINAL, JobState
 from simulator import samples
 from tests.emission.conftest import SECRET
@@ -53,7 +53,7 @@ def _delivering(environment: dict[str, str], log: list[str]) -> Process:
     return process
 
 
-def _go(ledger: RedisLedger, job_id: str, *states: str) -> None:
+def _go(ledger: Ledger, job_id: str, *states: str) -> None:
     """A job goes this way, by the ledger's own moves."""
     now = ledger.now()
     ledger.accept(Job(job_id, "myipr", "myipr.certify", JobState.ACCEPTED, now, now + 60, digest="d", due_at=now))
@@ -68,7 +68,7 @@ def test_who_delivers_is_killed_at_every_point(
     redis_server: EmbeddedRedis, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     """SIGKILL: each event of each job arrives, in order per job, from the process that comes next."""
-    ledger, log = RedisLedger(redis_client), []
+    ledger, log = Ledger(redis_client), []
     wanted: dict[str, list[int]] = {}
     with listening() as endpoint:
         environment = _environment(redis_server.url, endpoint)
@@ -103,7 +103,7 @@ def test_who_delivers_is_killed_at_every_point(
 @pytest.mark.timeout(120)
 def test_a_reader_of_a_group_is_killed(redis_server: EmbeddedRedis, redis_client: redis.Redis) -> None:
     """`settle events --follow --group`: the one that stands by goes on, in order, with nothing left out."""
-    ledger = RedisLedger(redis_client)
+    ledger = Ledger(redis_client)
     environment = _environment(redis_server.url, Endpoint("http://127.0.0.1:9/"))
     told: list[list[str]] = [[], []]
     command = [*SETTLE, "events", "--follow", "--group", "billing", "--json"]

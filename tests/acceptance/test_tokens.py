@@ -85,7 +85,7 @@ def test_a_token_that_comes_twice(house: House) -> None:
     """Right by size, lines and digest: the job fails, and its line is kept for whoever takes it up."""
     house.environment.update(QUICK)
     house.sim.set_switches("unique_tokens", repeat_token=True)
-    house.worker("-P", "threads", "-c", "2", SETTLE_DISTINCT_MEMORY="4096")
+    house.worker("-P", "threads", "-c", "2")
     sent = house.send("unique_tokens.produce", order(house, "twice", alphabet="BASE62", digits=10), "twice")
     with pytest.raises(JobFailed, match="comes twice"):
         sent.get(timeout=40)

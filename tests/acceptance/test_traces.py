@@ -116,7 +116,7 @@ def test_tracing_without_the_library_is_refused_at_the_start(house: House) -> No
     )
     environment = {**house.environment, "SETTLE_TRACES__ON": "true"}
     refused = subprocess.run([PYTHON, "-c", hidden], env=environment, capture_output=True, text=True, check=False)
-    assert "settle[otel]" in refused.stderr
+    assert "settle-jobs[otel]" in refused.stderr
     # Not by the name of the library alone: redis-py looks for it, too.
     off = (
         "import sys, config.celery_app, tasks.poll; print({'config.otel', 'opentelemetry.exporter'} & set(sys.modules))"

@@ -16,7 +16,7 @@ import redis
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from config.embedded import free_port
-from jobs.redis_ledger import RedisLedger
+from jobs.ledger import Ledger
 from tests.web.conftest import PASSWORD, USER, Site
 from workflows.command.stack import Stack, celery
 
@@ -65,7 +65,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         stack.environment["SETTLE_STORAGE_URL"] = "memory://artifacts"  # the pictures name no folder of a machine
         stack.start("worker", celery("worker", *WORKER)).wait_for(" ready.")
         with closing(redis.Redis.from_url(stack.environment["SETTLE_REDIS_URL"], decode_responses=True)) as client:
-            found = Town(f"http://127.0.0.1:{port}", client, RedisLedger(client), log, stack)
+            found = Town(f"http://127.0.0.1:{port}", client, Ledger(client), log, stack)
             found.start()
             yield found
 

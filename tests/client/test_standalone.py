@@ -22,11 +22,11 @@ import settle_client
 with settle_client.Settle("memory://", "cache+memory://") as client:
     job = client.myipr.certify(hash="ab" * 32, size="1079", category_id="10", job_id="order-4711")
     known = [name for name in {ours!r} if importlib.util.find_spec(name)]
-    light = not {{"pydantic", "httpx", "aiohttp", "fsspec", "numpy", "flower"}} & set(sys.modules)
+    light = not {{"pydantic", "httpx", "aiohttp", "fsspec", "flower"}} & set(sys.modules)
     print(json.dumps([settle_client.__file__, job.id, job.state, known, light]))
 """
 
-OURS = ["jobs", "providers", "config", "tasks", "workflows", "simulator"]
+OURS = ["settle_jobs", "patches", "jobs", "providers", "config", "tasks", "workflows", "simulator"]
 
 
 @pytest.fixture(scope="module")

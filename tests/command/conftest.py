@@ -1,4 +1,4 @@
-"""The command in this process, over a ledger in memory and an application without workers."""
+"""The command in this process, over a ledger on an embedded server and an application without workers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery
 
 from config import runtime as shared
 from config.settings import made_of
 from config.settings import settings as configured
 from jobs.clock import ManualClock
-from jobs.memory_ledger import MemoryLedger
+from jobs.ledger import Ledger
 from jobs.record import Job
 from jobs.states import JobState
 from workflows.command import main
@@ -53,11 +54,11 @@ def settle(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 
 class House:
-    """A ledger in memory."""
+    """A ledger, and an application that knows of it."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, client: redis.Redis) -> None:
         self.app, self.clock = app, ManualClock()
-        self.ledger = MemoryLedger(clock=self.clock)
+        self.ledger = Ledger(client, clock=self.clock)
         self.run = shared.Runtime(made_of(redis_url="redis://nowhere"), ledger=self.ledger, clock=self.clock)
 
     def job(self, job_id: str, state: JobState = JobState.POLLING, **changes: Any) -> Job:
@@ -89,11 +90,11 @@ def app() -> Celery:
 
 
 @pytest.fixture
-def house(app: Celery, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[House]:
+def house(app: Celery, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[House]:
     """What the command finds."""
     monkeypatch.setitem(sys.modules, "config.celery_app", SimpleNamespace(app=app))
     monkeypatch.chdir(tmp_path)
-    made = House(app)
+    made = House(app, redis_client)
     shared.use(made.run)
     yield made
     made.run.close()

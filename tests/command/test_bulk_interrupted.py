@@ -16,7 +16,7 @@ import redis
 from redis.exceptions import ConnectionError as Lost
 
 from config.embedded import EmbeddedRedis
-from jobs.redis_ledger import RedisLedger
+from jobs.ledger import Ledger
 from tests.waiting import until
 
 from .conftest import House, Settle
@@ -95,7 +95,7 @@ def test_the_report_before_is_kept_until_there_is_another(house: House, settle: 
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_where_each_line_stands(house: House, settle: Settle, tmp_path: Path) -> None:
+def test_where_each_line_stands(house: House, settle: Settle, redis_client: redis.Redis, tmp_path: Path) -> None:
     """Created, the same as before, another request's, wrong (with the field), not readable, equal to another."""
     _ids(tmp_path, 2)
     assert settle(*COMMAND, "--id-prefix", "x-").code == 0
@@ -103,7 +103,7 @@ def test_where_each_line_stands(house: House, settle: Settle, tmp_path: Path) ->
     (tmp_path / "ids.csv").rename(tmp_path / "two.csv")
     lines = ['{"id": 1}', '{"id": 2}', '{"id": "private"}', "{", '{"id": 1}', '{"id": 3}']
     (tmp_path / "lines.jsonl").write_text("\n".join(lines))
-    house.ledger._shelves["lettrlabs"].jobs[taken.id] = house.job("other", provider="lettrlabs")
+    redis_client.hset(house.ledger._key("lettrlabs", "job", taken.id), "digest", "of another request")
     command = ("submit", "lettrlabs.delete", "--input", "lines.jsonl", "--report", "report.jsonl", "--id-prefix", "x-")
     done = settle(*command, "--skip-bad", "--duplicates", "skip")
     assert done.code == 6
@@ -122,7 +122,7 @@ def test_a_run_that_is_ended_goes_on_when_it_is_repeated(
     """Killed, then ended by Ctrl-C, then left alone: every line becomes one job, and each run leaves a whole report."""
     lines = 2000
     _ids(tmp_path, lines)
-    ledger = RedisLedger(redis_client)
+    ledger = Ledger(redis_client)
     environment = {**os.environ, "SETTLE_REDIS_URL": redis_server.url, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-m", "workflows.command", *COMMAND, "--json"]
 

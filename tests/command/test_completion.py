@@ -14,9 +14,9 @@ from click.shell_completion import ShellComplete
 
 from config.embedded import EmbeddedRedis, free_port
 from config.settings import settings as configured
+from jobs.ledger import Ledger
 from jobs.outbox import TARGETS
 from jobs.record import Job
-from jobs.redis_ledger import RedisLedger
 from jobs.states import JobState
 from providers import discover
 from workflows.command import completion
@@ -36,9 +36,9 @@ def _offered(*words: str) -> list[str]:
 
 
 @pytest.fixture
-def jobs(redis_server: EmbeddedRedis, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> RedisLedger:
+def jobs(redis_server: EmbeddedRedis, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """Sixty jobs of two providers in a real Redis, and the settings that lead there."""
-    ledger = RedisLedger(redis_client)
+    ledger = Ledger(redis_client)
     for number in range(60):
         name, at = ("myipr", "lettrlabs")[number % 2], 1_700_000_000.0 + number
         tags = _TAGS.get(number, {})
@@ -79,7 +79,7 @@ def test_all_that_are_installed_are_offered() -> None:
 @pytest.mark.parametrize(
     "words", [["status"], ["wait", "x"], ["watch"], ["cancel"], ["pause"], ["resolve"], ["list", "--after"]], ids=str
 )
-def test_the_latest_jobs_are_offered(jobs: RedisLedger, words: list[str]) -> None:
+def test_the_latest_jobs_are_offered(jobs: Ledger, words: list[str]) -> None:
     """Newest first, of all providers."""
     assert _offered(*words, "") == [f"job-{number:02}" for number in reversed(range(10, 60))]
     assert _offered(*words, "job-3") == [f"job-{number:02}" for number in reversed(range(30, 40))]
@@ -87,7 +87,7 @@ def test_the_latest_jobs_are_offered(jobs: RedisLedger, words: list[str]) -> Non
 
 
 @pytest.fixture
-def targets(jobs: RedisLedger, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def targets(jobs: Ledger, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """A webhook and a task that are configured, and one more of which Redis still knows."""
     monkeypatch.setenv("SETTLE_WEBHOOKS__SHOP__URL", "https://shop.example.org/hooks")
     monkeypatch.setenv("SETTLE_WEBHOOKS__SHOP__SECRETS", "whsec_" + "c2VjcmV0" * 4)
@@ -121,13 +121,13 @@ def test_without_redis_there_are_those_of_the_settings(targets: None, monkeypatc
 
 
 @pytest.mark.parametrize("words", [["list"], ["submit", "myipr.certify"], ["certify", "file.bin"]], ids=str)
-def test_tags_of_the_latest_jobs_are_offered(jobs: RedisLedger, words: list[str]) -> None:
+def test_tags_of_the_latest_jobs_are_offered(jobs: Ledger, words: list[str]) -> None:
     """Each once, the latest first; what only older jobs have is not looked for."""
     assert _offered(*words, "--tag", "") == ["shop=9", "day=so so", "shop=8"]
     assert _offered(*words, "--tag", "shop=") == ["shop=9", "shop=8"]
 
 
-def test_tags_cost_two_round_trips(jobs: RedisLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tags_cost_two_round_trips(jobs: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many jobs and providers there are."""
     trips: list[int] = []
     real = redis.client.Pipeline.execute
@@ -139,7 +139,7 @@ def test_tags_cost_two_round_trips(jobs: RedisLedger, monkeypatch: pytest.Monkey
     assert trips == [len(discover()), 50]
 
 
-def test_they_cost_one_round_trip(jobs: RedisLedger, redis_client: redis.Redis) -> None:
+def test_they_cost_one_round_trip(jobs: Ledger, redis_client: redis.Redis) -> None:
     """One command for each provider, sent together; no record is read."""
     redis_client.config_resetstat()
     _offered("status", "")
@@ -191,7 +191,7 @@ def test_the_script_asks_by_the_right_name(settle: Settle, shell: str) -> None:
         ("list --tag = shop = 9", "9"),
     ],
 )
-def test_bash_completes(tmp_path: Path, jobs: RedisLedger, words: str, offered: str) -> None:
+def test_bash_completes(tmp_path: Path, jobs: Ledger, words: str, offered: str) -> None:
     """The script in a real bash, with the command on its path; bash takes words apart at `=`."""
     command = tmp_path / "settle"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m workflows.command "$@"\n')

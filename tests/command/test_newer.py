@@ -11,7 +11,6 @@ import redis
 from celery import Celery
 from rich.console import Console
 
-from jobs.redis_ledger import RedisLedger
 from jobs.states import JobState
 from tests.newer import make_newer
 from workflows.command import bulk, dashboard, show
@@ -25,9 +24,7 @@ REMEDY = "written by a newer version: update this process"
 
 @pytest.fixture
 def mixed(house: House, redis_client: redis.Redis) -> House:
-    """Over a real ledger: three jobs, of which a newer version wrote the second."""
-    house.ledger = RedisLedger(redis_client, clock=house.clock)  # type: ignore[assignment]
-    house.run.ledger = house.ledger
+    """Three jobs, of which a newer version wrote the second."""
     for job_id in ("a", "b", "c"):
         house.job(job_id, JobState.SUCCEEDED)
     make_newer(redis_client, "myipr", "b")

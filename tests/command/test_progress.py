@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from config.embedded import EmbeddedRedis
+from jobs.ledger import Ledger
 from jobs.record import Job
-from jobs.redis_ledger import RedisLedger
 from jobs.states import JobState
 from workflows.command import progress, restored
 
@@ -63,7 +63,7 @@ def test_many_jobs_share_one(house: House) -> None:
 @pytest.fixture
 def waiting(redis_server: EmbeddedRedis, redis_client: redis.Redis) -> dict[str, str]:
     """A job that is on its way in a real Redis; the settings that lead there."""
-    ledger = RedisLedger(redis_client)
+    ledger = Ledger(redis_client)
     now = ledger.now()
     job = Job(
         "order-4711", "myipr", "myipr.certify", S.POLLING, now, now + 60, due_at=now + 60, progress=40, word="minting"
@@ -87,7 +87,7 @@ def test_what_is_printed_meanwhile_goes_where_it_was_meant_to(
     waiting: dict[str, str], redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     """`settle restored` prints while its bar is drawn: into a file, or above the bar where both are on one terminal."""
-    ledger = RedisLedger(redis_client)
+    ledger = Ledger(redis_client)
     now = ledger.now()
     ledger.accept(Job("order-4712", "lettrlabs", "lettrlabs.convert", S.ACCEPTED, now, now + 60, due_at=now + 60))
     with (tmp_path / "out").open("wb") as out, Terminal("restored", settings=waiting, stdout=out) as terminal:

@@ -12,8 +12,8 @@ from rich.console import Console
 from config.embedded import EmbeddedRedis
 from config.runtime import Runtime
 from config.settings import made_of
+from jobs.ledger import Ledger
 from jobs.record import Failure, Job
-from jobs.redis_ledger import RedisLedger
 from jobs.search import Gate, Overview
 from jobs.states import JobState
 from workflows.command import dashboard, follow, show
@@ -112,7 +112,7 @@ def test_a_look_costs_the_same_however_many_jobs_there_are(
     redis_server: EmbeddedRedis, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:
     """Four round trips; of the jobs only the latest are read."""
-    ledger = RedisLedger(redis_client)
+    ledger = Ledger(redis_client)
     now = ledger.now()
     some: list[tuple[Job, None]] = [
         (Job(f"j-{n:05}", NAMES[n % 4], "x.y", S.POLLING, now - jobs + n, now + 60, due_at=now + n), None)
@@ -227,7 +227,7 @@ def test_a_job_that_never_comes_is_told(house: House, settle: Settle, monkeypatc
 
 def test_on_a_terminal_q_ends_it(redis_server: EmbeddedRedis, redis_client: redis.Redis) -> None:
     """A whole screen, which is taken away again. Keys need no Enter, and the terminal is left as it was."""
-    ledger = RedisLedger(redis_client)
+    ledger = Ledger(redis_client)
     now = ledger.now()
     ledger.accept(Job("order-4711", "myipr", "myipr.certify", S.POLLING, now, now + 60, due_at=now + 60))
     with Terminal("watch", settings={"SETTLE_REDIS_URL": redis_server.url}) as terminal:

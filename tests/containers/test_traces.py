@@ -47,4 +47,4 @@ def test_the_other_image_says_what_it_lacks(docker_client: docker.DockerClient) 
     with pytest.raises(docker.errors.ContainerError) as refused:
         docker_client.containers.run(APP_IMAGE, command, environment=environment, remove=True)
     assert refused.value.exit_status == 5
-    assert b"settle[otel]" in refused.value.stderr
+    assert b"settle-jobs[otel]" in refused.value.stderr

@@ -13,17 +13,20 @@ import httpx
 import uvloop
 
 from jobs.artifacts import Artifact, DigestRule, Inspector
-from jobs.memory_ledger import MemoryLedger
+from jobs.ledger import Ledger
 from jobs.record import Job
 from jobs.states import JobState
 from providers import discover
-from providers.base import Located, Notes, Observation, Operation, Provider, Verdict
+from providers.base import Located, Observation, Operation, Provider, Verdict
 from providers.errors import LostAnswer
+from providers.http import ProviderClient
 from simulator import DEFAULT_KEYS, ManualClock, Running, samples
+from tests.ledgers import fresh_ledger
 
 T = TypeVar("T")
 
 JOB_ID = "order-4711"
+KEY = "LL-API-contract-key"
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,41 @@ def go(work: Coroutine[Any, Any, T]) -> T:
     return uvloop.run(work)
 
 
+def failing(error: Exception) -> httpx.AsyncBaseTransport:
+    """A transport that raises this for every request."""
+
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise error
+
+    return httpx.MockTransport(fail)
+
+
+@asynccontextmanager
+async def client_of(url: str, **options: Any) -> AsyncIterator[ProviderClient]:
+    """A client with a key, closed in the end."""
+    values = {"connect_timeout": 1.0, "read_timeout": 0.3, **options}
+    made = ProviderClient(url, {"X-API-KEY": KEY, "Authorization": f"Bearer {KEY}"}, **values)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
 @asynccontextmanager
 async def client(
-    name: str, base_url: str, *, notes: Notes | None = None, key: str | None = None, **settings: Any
+    name: str,
+    base_url: str,
+    *,
+    notes: Ledger | None = None,
+    key: str | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Provider]:
-    """A provider whose API is at this address; its connections are closed in the end."""
+    """A provider whose API is at this address, or behind this transport; its connections are closed in the end."""
     kind = discover()[name]
     values = {"base_url": base_url, "api_key": key or DEFAULT_KEYS[name], "read_timeout": 5.0, **settings}  # type: ignore[index]
-    provider = kind(kind.settings_type.model_validate(values), notes or MemoryLedger())
+    provider = kind(kind.settings_type.model_validate(values), notes or fresh_ledger())
+    provider.http.transport = transport or provider.http.transport
     try:
         yield provider
     finally:
@@ -189,7 +219,7 @@ class Bench:
     def __init__(self, sim: Running, clock: ManualClock) -> None:
         self.sim = sim
         self.clock = clock
-        self.notes = MemoryLedger(clock=_Told(self.clock))
+        self.notes = fresh_ledger(_Told(self.clock))
 
     def body(self, way: Way) -> dict[str, Any]:
         """The keyword arguments of a valid trigger."""

@@ -9,10 +9,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from config.embedded import EmbeddedRedis
 from simulator import ManualClock, Running, running
 
 from .bench import Bench
 from .desk import Desk
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ledger_of_the_clients(redis_server: EmbeddedRedis) -> None:
+    """Each client that a test makes has a ledger of its own there."""
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.clock import ManualClock
-from jobs.memory_ledger import MemoryLedger
 from simulator import DEFAULT_DID, samples
+from tests.ledgers import fresh_ledger
 
 from .bench import DECLARE, Bench
 
@@ -22,7 +22,7 @@ class Desk:
     def __init__(self, bench: Bench, folder: Path) -> None:
         self.bench = bench
         self.clock = ManualClock(bench.clock())
-        self.notes = MemoryLedger(clock=self.clock)
+        self.notes = fresh_ledger(self.clock)
         self.credentials = folder / "credentials.json"
         self.credentials.write_text(json.dumps([samples.credential()]))
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import simulator
-from jobs.memory_ledger import MemoryLedger
 from jobs.record import Job
 from jobs.states import JobState
 from providers import discover
 from simulator import samples
+from tests.ledgers import fresh_ledger
 
 
 def _cancel(sim: simulator.Running, provider: str, operation: str, body: dict[str, Any]) -> bool:
@@ -22,7 +22,7 @@ def _cancel(sim: simulator.Running, provider: str, operation: str, body: dict[st
     async def work() -> bool:
         kind = discover()[provider]
         own = kind.settings_type.model_validate({"base_url": sim.base_urls[provider], "api_key": sim.keys[provider]})  # type: ignore[index]
-        made = kind(own, MemoryLedger())
+        made = kind(own, fresh_ledger())
         try:
             chosen = made.operation(operation)
             request = chosen.request.model_validate(body)

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.clock import ManualClock
-from jobs.memory_ledger import MemoryLedger
 from providers.base import Verdict
 from providers.commonsdb import CommonsDBSettings, cid_v1
 from providers.errors import BadAnswer, LostAnswer, Refused, TransientError, Unauthorized
 from simulator import samples
+from tests.ledgers import fresh_ledger
 
 from .bench import DECLARE, Bench, Trip, client, finished, go, job_of, request_of
 from .server import Seen, http, scripted
@@ -135,7 +135,8 @@ def test_identifier_is_an_opaque_part_of_the_path() -> None:
     """Case is kept, and no character of it reaches another path."""
 
     async def check() -> None:
-        async with scripted(lambda _: http(404)) as server, client("commonsdb", server.url) as provider:
+        absent = http(404, b"Not found")
+        async with scripted(lambda _: absent) as server, client("commonsdb", server.url) as provider:
             operation = provider.operation("declare")
             for identifier in ("bbqjCAQz", "../declare?x=1#", "é"):
                 await operation.observe(job_of(DECLARE, {}, {"remote_id": identifier}))
@@ -373,16 +374,12 @@ def test_a_wrong_key_stops_the_provider(bench: Bench, shape: str, code: int) -> 
     "body",
     [
         b"Invalid request body",
-        b"",
         {"error": "no", "message": None},
         {"error": ["no"], "message": {"a": 1}, "validationErrors": "no", "mismatches": None},
         {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "so"},
         {"validationErrors": [None, 3, {"a": 1}, "no colon at all here", "name: Ines is no name"]},
         {"serverTime": "now", "providedTimestamp": None},
         {"serverTime": True, "providedTimestamp": [1]},
-        [],
-        None,
-        b"[" * 100_000,
         {"existingSupersededBy": {"a": 1}},
     ],
     ids=lambda body: repr(body)[:30],
@@ -400,6 +397,21 @@ def test_error_bodies_are_parsed_defensively(bench: Bench, body: object, status:
             assert caught.value.status == status
             assert str(caught.value).startswith(f"HTTP {status}")
             assert "Ines" not in str(caught.value)
+
+    go(check())
+
+
+@pytest.mark.parametrize("body", [b"", [], None, b"[" * 100_000, {"message": "no"}], ids=lambda body: repr(body)[:30])
+@pytest.mark.parametrize("status", [400, 422])
+def test_an_error_in_no_documented_form_is_no_refusal(bench: Bench, body: object, status: int) -> None:
+    """It may come from something in between, so the declaration is in doubt."""
+
+    async def check() -> None:
+        async with scripted(lambda _: http(status, body)) as server, client("commonsdb", server.url) as provider:
+            operation = provider.operation("declare")
+            request = request_of(operation, bench.body(DECLARE))
+            with pytest.raises(BadAnswer):
+                await operation.submit(request, operation.intent(request, "order-1"))
 
     go(check())
 
@@ -509,9 +521,11 @@ def test_no_status_record_yet_is_not_an_end(bench: Bench, window: float) -> None
     go(check())
 
 
-def test_a_not_found_answer_without_a_body_means_running_too() -> None:
-    """The code alone counts."""
-    assert go(observed(b"", code=404)).verdict is Verdict.RUNNING
+def test_a_not_found_answer_that_is_not_the_apis_own_decides_nothing() -> None:
+    """A proxy's page costs a poll; it does not say that there is no record."""
+    with pytest.raises(BadAnswer):
+        go(observed(b"", code=404))
+    assert go(observed({"error": "Not found", "message": "no record"}, code=404)).verdict is Verdict.RUNNING
 
 
 @pytest.mark.parametrize("accepted", [False, True])
@@ -563,7 +577,7 @@ def test_every_call_names_the_key_as_bearer() -> None:
 
     async def check() -> list[Seen]:
         async with (
-            scripted(lambda _: http(404)) as server,
+            scripted(lambda _: http(404, b"Not found")) as server,
             client("commonsdb", server.url, key=" the-key\n") as provider,
         ):
             await provider.operation("declare").observe(job_of(DECLARE, {}, {"remote_id": "x"}))
@@ -579,7 +593,7 @@ def test_a_declaration_without_a_record_is_given_up_only_when_it_is_too_old(benc
     """A 404 long after the signature means that it never arrived, and never can: the caller must sign anew."""
     body = bench.body(DECLARE)
     signed = body["declaration"]["declarationMetadata"]["publicMetadata"]["timestamp"] / 1000
-    notes = MemoryLedger(clock=ManualClock(signed + age))
+    notes = fresh_ledger(ManualClock(signed + age))
 
     async def check() -> None:
         async with client(

@@ -219,16 +219,21 @@ def test_the_probe_names_unknown_words_and_the_settings_cure_it(bench: Bench) ->
     assert remedies(go(probed(bench, words_succeeded=["mailed 12345678901"]))) == []
 
 
+def refused(code: int) -> bytes:
+    """An error in the envelope."""
+    return http(code, {"payload": None, "hasErrors": True, "errors": ["no"]})
+
+
 @pytest.mark.parametrize(
     ("answers", "remedy"),
     [
-        ({"/v1/conversions?": http(404)}, "ID_FROM"),
+        ({"/v1/conversions?": refused(404)}, "ID_FROM"),
         ({"/v1/conversions?": http(200, {"payload": {"items": []}})}, "ID_FROM"),
         ({"/v1/conversions?": http(200, {"payload": [{"id": 7, "uploadDate": "yesterday"}]})}, "ID_FROM"),
         ({"/v1/conversions?": http(200, {"payload": [{"id": 7, "uploadDate": "2199-01-01T00:00:00Z"}]})}, "NTP"),
         ({"/v1/conversions/7/": http(200, {"payload": {"id": 7}})}, "nothing can be set"),
-        ({"/v1/conversions/7/": http(400)}, "nothing can be set"),
-        ({"/v1/conversions/2147483647/": http(400)}, "WORDS_DELETED"),
+        ({"/v1/conversions/7/": refused(400)}, "nothing can be set"),
+        ({"/v1/conversions/2147483647/": refused(400)}, "WORDS_DELETED"),
         ({"/v1/conversions/2147483647/": http(200, {"payload": None})}, "WORDS_DELETED"),
         ({"/v1/me": http(404)}, None),
     ],
@@ -240,7 +245,7 @@ def test_the_probe_tells_which_assumption_fails(answers: dict[str, bytes], remed
         "/v1/me": http(200, {"payload": {"email": "ops@example.test"}}),
         "/v1/conversions?": http(200, {"payload": [{"id": 7, "uploadDate": "2026-03-04T16:35:02Z"}]}),
         "/v1/conversions/7/": http(200, {"payload": {"id": 7, "status": "Completed"}}),
-        "/v1/conversions/2147483647/": http(404),
+        "/v1/conversions/2147483647/": refused(404),
     }
 
     async def check() -> list[Probe]:

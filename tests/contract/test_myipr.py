@@ -438,7 +438,11 @@ def test_locate_skips_entries_it_cannot_use(entries: list[Any]) -> None:
     def answer(seen: Seen) -> bytes:
         if seen.path.startswith("/recent-files"):
             return http(200, {"status": 200, "result": entries if seen.path.endswith("page=1") else []})
-        return http(404, {"status": 404}) if seen.path.endswith("v-404") else http(201, {"status": 201, "result": DONE})
+        return (
+            http(404, {"status": 404, "message": "Version not found"})
+            if seen.path.endswith("v-404")
+            else http(201, {"status": 201, "result": DONE})
+        )
 
     async def check() -> None:
         async with scripted(answer) as server, client("myipr", server.url) as provider:

@@ -11,13 +11,13 @@ import pytest
 
 from jobs.clock import ManualClock
 from jobs.errors import InvalidJob
-from jobs.memory_ledger import MemoryLedger
 from providers.errors import Busy, LostAnswer, NotSent, ProviderError, Refused, Unauthorized
 from providers.myipr import MyIPRSettings
 from providers.myipr.categories import KEPT
 from providers.myipr.request import CertifyRequest, derived_name, kilobytes
 from simulator import samples
 from tasks.intake import validate
+from tests.ledgers import fresh_ledger
 
 from .bench import CERTIFY, Bench, client, finished, go
 from .server import Seen, http, scripted
@@ -257,7 +257,7 @@ def asked(seen: list[Seen]) -> int:
 def test_the_list_is_asked_for_once_and_kept_for_a_while() -> None:
     """By all workers together; a name that is not in it asks anew, and so does an hour."""
     clock = ManualClock()
-    notes = MemoryLedger(clock=clock)
+    notes = fresh_ledger(clock)
 
     async def check() -> None:
         async with scripted(listing([{"id": 10, "name": "Legal"}])) as server:
@@ -286,7 +286,7 @@ def test_the_list_is_asked_for_once_and_kept_for_a_while() -> None:
 def test_a_new_category_is_found_although_the_list_is_kept() -> None:
     """Nobody waits an hour for it."""
     names = [{"id": 10, "name": "Legal"}]
-    notes = MemoryLedger()
+    notes = fresh_ledger()
 
     async def check() -> None:
         async with (

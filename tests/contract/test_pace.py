@@ -7,24 +7,27 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import httpx
 import pytest
 
-from jobs.memory_ledger import MemoryLedger
+from jobs.ledger import Ledger
 from jobs.pacing import Turns
 from jobs.record import Job
 from providers.errors import Busy, NotSent, ProviderError
 from providers.pace import Pace
 from simulator import running, samples
+from tests import ledgers
+from tests.ledgers import fresh_ledger
 
-from .bench import client, go
+from .bench import client, failing, go
 from .server import http, scripted
 
 
-class _Watched(MemoryLedger):
+class _Watched(Ledger):
     """A ledger that counts how often it is asked for turns, and may be away."""
 
     def __init__(self) -> None:
-        super().__init__(clock=self)
+        super().__init__(ledgers.client(), clock=self, prefix=ledgers.new_prefix())
         self.asked = 0
         self.told: list[str] = []
         self.broken: Exception | None = None
@@ -56,7 +59,7 @@ def test_each_request_of_an_observation_counts() -> None:
     """Two processes, thirty observations of two requests each: never more than the rate in any second."""
 
     async def run() -> None:
-        notes = MemoryLedger()
+        notes = fresh_ledger()
         with running(seed=3) as sim:
             options: dict[str, Any] = {"notes": notes, "rate": 25.0}
             async with (
@@ -117,7 +120,7 @@ def test_a_wait_that_is_cut_off_sent_nothing() -> None:
     """A submission that times out while it waits for its turn is not in doubt."""
 
     async def run() -> None:
-        pace = Pace("alpha", 0.1, MemoryLedger())
+        pace = Pace("alpha", 0.1, fresh_ledger())
         await pace.turn()
         with pytest.raises(NotSent):
             await asyncio.wait_for(pace.turn(), 0.2)
@@ -130,7 +133,7 @@ def test_a_gate_that_closes_turns_the_waiting_ones_away() -> None:
     """They are told how long to stay away, and nothing of theirs is sent."""
 
     async def run() -> None:
-        notes = MemoryLedger()
+        notes = fresh_ledger()
         async with (
             scripted(lambda _: http(200, {})) as server,
             client("lettrlabs", server.url, notes=notes, rate=10.0) as provider,
@@ -189,10 +192,8 @@ def test_the_end_of_a_failed_request_is_told() -> None:
 
     async def run() -> None:
         notes = _Watched()
-        async with (
-            scripted(lambda _: None) as server,
-            client("lettrlabs", server.url, notes=notes, rate=50.0) as provider,
-        ):
+        broken = failing(httpx.ReadError(""))
+        async with client("lettrlabs", "http://api", notes=notes, rate=50.0, transport=broken) as provider:
             with pytest.raises(ProviderError):
                 await provider.http.call("POST", "/a", json={})
             await _wait_until(lambda: len(notes.told) == 1)

@@ -10,13 +10,14 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-import aiohttp
+import httpx
 import pytest
 
 from jobs.artifacts import Artifact
 from jobs.errors import SettleError
 from providers.base import Observation, Verdict
 from providers.errors import ProviderError, scrub
+from providers.transport import AiohttpTransport
 from simulator import DEFAULT_KEYS, samples
 
 from .bench import (
@@ -174,16 +175,16 @@ def test_nothing_leaks_under_any_fault(
 ) -> None:
     """Every call of every operation, with every log record at DEBUG."""
     sent: list[str] = []
-    original = aiohttp.ClientSession._request
+    original = AiohttpTransport.handle_async_request
 
-    async def counting(self: aiohttp.ClientSession, method: str, *args: Any, **kwargs: Any) -> aiohttp.ClientResponse:
-        sent.append(method)
-        return await original(self, method, *args, **kwargs)
+    async def counting(self: AiohttpTransport, request: httpx.Request) -> httpx.Response:
+        sent.append(request.method)
+        return await original(self, request)
 
     def received() -> int:
         return sum(sum(each.values()) for each in bench.sim.account()[way.provider].requests.values())
 
-    monkeypatch.setattr(aiohttp.ClientSession, "_request", counting)
+    monkeypatch.setattr(AiohttpTransport, "handle_async_request", counting)
     body = bench.body(way)
     if kind is not None:
         word = {"word": TEXT} if kind == "unknown_word" else {}

@@ -16,14 +16,15 @@ import pytest
 
 from jobs.artifacts import Artifact, DigestOf, DigestRule, Inspector, Verification
 from jobs.errors import DigestMismatch, InvalidJob
-from jobs.notes import NOTE_OUTLIVES
 from jobs.record import Failure, Job
+from jobs.redis_notes import NOTE_OUTLIVES
 from jobs.states import JobState
 from jobs.storage import Storage
 from providers.base import Verdict
 from providers.errors import Busy, LostAnswer, NotFound, NotSent, ProviderError, Refused, Unavailable
 from providers.unique_tokens import sessions
 from simulator import samples
+from tests.ledgers import expire
 
 from .bench import CAPACITY, PRODUCE, Bench, Trip, Way, client, go, job_of
 from .server import Seen, http, scripted
@@ -362,7 +363,13 @@ class House:
                 )
             )
         job = replace(
-            trip.job, id=job_id, artifacts=tuple(found), result=last.result, state=JobState.SUCCEEDED, **changes
+            trip.job,
+            id=job_id,
+            created_at=self.bench.clock(),
+            artifacts=tuple(found),
+            result=last.result,
+            state=JobState.SUCCEEDED,
+            **changes,
         )
         self.bench.notes.accept(job)
         return job
@@ -587,6 +594,7 @@ def test_a_reservation_outlives_the_snapshot_and_is_forgotten(house: House) -> N
     assert notes.get(first.id).finished
     refuses(house, "first", "continues this job already", job_id="third")
     clock.advance(2)
+    expire(notes, first)
     refuses(house, "first", "past its retention", job_id="third")
     assert notes.recall("unique_tokens", "continued:first") == "second"
     clock.advance(NOTE_OUTLIVES)

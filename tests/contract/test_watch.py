@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -23,9 +24,8 @@ from jobs.record import Job
 from jobs.states import JobState
 from providers.errors import ProviderError, Refused
 
-from .bench import go
-from .server import http, never, nobody, scripted
-from .test_http import client_of
+from .bench import client_of, failing, go
+from .server import http, never, scripted
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 JOB = Job(
@@ -170,8 +170,8 @@ def test_a_refused_connection_is_counted_too(counted: Counted) -> None:
     """By its kind."""
 
     async def ask() -> None:
-        async with nobody() as url, client_of(url) as client:
-            client.watch = _watch(url, on=False)
+        async with client_of("http://127.0.0.1:9", transport=failing(httpx.ConnectError(""))) as client:
+            client.watch = _watch(client.base_url, on=False)
             with pytest.raises(ProviderError):
                 await client.call("GET", "/v1/me")
 

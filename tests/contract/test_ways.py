@@ -14,18 +14,14 @@ from providers.errors import (
     BadAnswer,
     Busy,
     LostAnswer,
-    NotFound,
     NotSent,
     PermanentError,
     ProviderError,
-    Refused,
     TransientError,
-    Unauthorized,
     Unavailable,
 )
 
 from .bench import (
-    CAPACITY,
     CERTIFY,
     CONVERT,
     DECLARE,
@@ -41,7 +37,7 @@ from .bench import (
     request_of,
     until,
 )
-from .server import Seen, http, nobody, scripted
+from .server import http, nobody
 
 ways = pytest.mark.parametrize("way", WAYS, ids=named)
 
@@ -120,59 +116,10 @@ def test_an_unknown_word_means_running(bench: Bench, way: Way) -> None:
     go(check())
 
 
-@pytest.mark.parametrize(
-    ("status", "error", "arrived"),
-    [
-        (302, Refused, None),
-        (400, Refused, None),
-        (401, Unauthorized, None),
-        (403, Unauthorized, None),
-        (404, NotFound, None),
-        (408, Unavailable, True),
-        (409, Refused, None),
-        (410, NotFound, None),
-        (422, Refused, None),
-        (429, Busy, False),
-        (500, Unavailable, True),
-        (502, Unavailable, True),
-        (503, Busy, False),
-        (504, Unavailable, True),
-    ],
-)
-@ways
-def test_an_error_status_has_its_type(way: Way, status: int, error: type[ProviderError], arrived: bool | None) -> None:
-    """Each code gives the same type for every operation, whatever stands in the body; none is followed elsewhere."""
-
-    async def check() -> None:
-        forms = [b"", b'"Invalid API key"', b"<html>no</html>", b'{"message": "no"}', b'{"errors": [{"title": "no"}]}']
-        shown: list[bytes] = []
-
-        def reply(seen: Seen) -> bytes:
-            if seen.path == "/api/sessions":
-                return OPENED
-            if seen.path.startswith("/api/alphabets/"):
-                return http(200, CAPACITY)
-            return http(status, shown[-1], {"Location": "http://elsewhere.example/"})
-
-        async with scripted(reply) as server, client(way.provider, server.url) as provider:
-            operation = provider.operation(way.operation)
-            request = request_of(operation, body_for(way))
-            for form in forms:
-                shown.append(form)
-                with pytest.raises(ProviderError) as caught:
-                    await operation.submit(request, operation.intent(request, "order-1"))
-                # A session that is refused as well is given up; the order was not carried out.
-                assert type(caught.value) is (Busy if way is PRODUCE and error is Unauthorized else error)
-                if isinstance(caught.value, TransientError):
-                    assert caught.value.may_have_arrived is bool(arrived)
-
-    go(check())
-
-
 @ways
 @pytest.mark.parametrize("status", ["429", "503"])
 def test_retry_after_is_heard_in_both_forms(bench: Bench, way: Way, status: Any) -> None:
-    """Seconds and an HTTP date become seconds; on the submission nothing was carried out, so it may be sent again."""
+    """Seconds and an HTTP date become seconds."""
     bench.sim.fault(way.provider, status, operation=way.submit, times=1, retry_after=7)
     bench.sim.fault(way.provider, status, operation=way.submit, times=1, retry_after=formatdate(time.time() + 40))
     bench.sim.fault(way.provider, status, operation=way.status, times=1, retry_after=9)
@@ -182,7 +129,6 @@ def test_retry_after_is_heard_in_both_forms(bench: Bench, way: Way, status: Any)
             with pytest.raises(Busy) as first:
                 await trip.submit()
             assert first.value.retry_after == 7
-            assert first.value.may_have_arrived is False
             with pytest.raises(Busy) as second:
                 await trip.submit()
             assert second.value.retry_after is not None

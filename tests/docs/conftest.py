@@ -16,8 +16,8 @@ import pytest
 import redis
 
 from config.embedded import free_port
+from jobs.ledger import Ledger
 from jobs.record import Job
-from jobs.redis_ledger import RedisLedger
 from jobs.search import Query
 from jobs.states import JobState
 from providers import discover
@@ -78,7 +78,7 @@ class House:
         if self.stack is None:
             return
         with redis.Redis.from_url(self.environment["SETTLE_REDIS_URL"], decode_responses=True) as client:
-            ledger = RedisLedger(client)
+            ledger = Ledger(client)
 
             def jobs() -> Sequence[Job]:
                 return ledger.find(Query(tuple(discover()), limit=1000)).jobs

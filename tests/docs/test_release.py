@@ -21,7 +21,7 @@ from tests.docs.conftest import bare_environment
 from tests.docs.console import commands
 
 CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- Something.\n\n## [0.1.0] - 2026-01-01\n\n- The first.\n"
-PROJECT = '[project]\nname = "settle"\nversion = "0.9.1"\n'
+PROJECT = '[project]\nname = "settle-jobs"\nversion = "0.9.1"\n'
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -154,10 +154,10 @@ def test_the_commands_of_the_page_make_a_release(repository: Path, tree: Path, t
     assert git(repository, "status", "--porcelain") == ""
     assert f"## [7.0.0] - {datetime.now(UTC):%Y-}" in (repository / "CHANGELOG.md").read_text()
     made = {path.name: path for path in (repository / "dist").iterdir()}
-    assert set(made) == {"settle-7.0.0-py3-none-any.whl", "settle-7.0.0.tar.gz", "sbom.cdx.json"}
+    assert set(made) == {"settle_jobs-7.0.0-py3-none-any.whl", "settle_jobs-7.0.0.tar.gz", "sbom.cdx.json"}
     assert json.loads(made["sbom.cdx.json"].read_text())["metadata"]["component"]["version"] == "7.0.0"
-    packed = ZipFile(made["settle-7.0.0-py3-none-any.whl"]).namelist()
-    assert "jobs/lua/move.lua" in packed
+    packed = ZipFile(made["settle_jobs-7.0.0-py3-none-any.whl"]).namelist()
+    assert {"jobs/lua/move.lua", "jobs/py.typed"} <= set(packed)
     assert not [name for name in packed if name.startswith(("tests", "docs", "audit", "benchmarks"))]
 
 

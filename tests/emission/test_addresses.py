@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from config.targets import WebhookSettings
-from jobs.clock import SystemClock
+from jobs.clock import ManualClock
 from jobs.errors import ConfigurationError
 from workflows.deliveries import Answer, Result
 from workflows.deliveries.addresses import public
@@ -45,7 +45,7 @@ def post(settings: dict[str, Any]) -> Answer:
     """Post once to an endpoint with these settings."""
 
     async def once() -> Answer:
-        carrier = WebhookCarrier(WebhookSettings(**settings), SystemClock())
+        carrier = WebhookCarrier(WebhookSettings(**settings), ManualClock())
         try:
             return await carrier.post("a:1", "{}")
         finally:
@@ -126,7 +126,7 @@ def test_a_file_without_certificates_is_refused_at_the_start(tmp_path: Path) -> 
     pem.write_text("nothing")
     own = WebhookSettings(url="https://shop.example", secrets=SECRET, ca_file=pem)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match=r"CA_FILE of the webhook for shop\.example"):
-        WebhookCarrier(own, SystemClock())
+        WebhookCarrier(own, ManualClock())
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,8 @@ from celery import Celery
 
 import simulator
 from jobs.errors import IllegalMove, JobNotFound
-from jobs.ledger import Event
+from jobs.ledger import Event, Ledger
 from jobs.record import Job
-from jobs.redis_ledger import RedisLedger
 from jobs.states import JobState
 from simulator import samples
 from simulator.account import JobAccount
@@ -330,7 +329,7 @@ def house(tmp_path: Path) -> Iterator[Ward]:
             "SETTLE_STATE_DIR": str(tmp_path),
             "PYTHONUNBUFFERED": "1",
         }
-        ward = Ward(server, sim, environment, client, connection, RedisLedger(connection), exits)
+        ward = Ward(server, sim, environment, client, connection, Ledger(connection), exits)
         yield ward
         # For whoever looks into a failure: pytest keeps the folders of the last runs.
         (tmp_path / "workers.log").write_text("\n".join(ward.log))

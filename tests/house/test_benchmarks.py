@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 import redis
 
+from benchmarks import __main__ as program
 from benchmarks import plot, report, seeding
+from benchmarks.processes import ROOT
 from benchmarks.results import AIOHTTP, CELERY, HTTPX, Comparison, Figure, at_least, at_most
 from benchmarks.saturation import SETTLE, Saturation
 from benchmarks.server_client import Report
 from jobs.clock import ManualClock
-from jobs.ledger import ClaimLimits
-from jobs.redis_ledger import RedisLedger
+from jobs.ledger import ClaimLimits, Ledger
 from jobs.states import JobState
 
 
@@ -102,10 +105,42 @@ def test_the_page_and_its_plot_are_written_whole(tmp_path: Path) -> None:
     assert len(bars) == 2 * len(comparison.runs)
 
 
+@pytest.mark.parametrize(("options", "written", "kept"), [(["--quick"], ".bench", "docs"), ([], "docs", ".bench")])
+def test_a_quick_run_leaves_the_published_page_alone(
+    options: list[str],
+    written: str,
+    kept: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Only a full run writes into docs/; a quick one writes where git does not look, and says so."""
+    for name in ("PUBLISHED", "TRIAL"):
+        place = tmp_path / getattr(program, name).relative_to(ROOT)
+        monkeypatch.setattr(program, name, place)
+        place.mkdir()
+        for file in ("benchmarks.md", "benchmarks.svg"):
+            (place / file).write_text("before")
+    comparison = _comparison(4000)
+    monkeypatch.setattr(program, "measure", lambda *_: (comparison, comparison.targets(), []))
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *options])
+    program.main()
+    for file in ("benchmarks.md", "benchmarks.svg"):
+        assert (tmp_path / kept / file).read_text() == "before"
+        assert (tmp_path / written / file).read_text() != "before"
+    assert ("docs/benchmarks.md and its plot stay as they are" in capsys.readouterr().out) is bool(options)
+
+
+def test_git_ignores_what_a_quick_run_writes() -> None:
+    """So that it cannot be committed by mistake."""
+    written = program.TRIAL.relative_to(ROOT) / "benchmarks.md"
+    assert subprocess.run(["git", "check-ignore", "--quiet", str(written)], cwd=ROOT, check=False).returncode == 0
+
+
 def test_a_copied_job_is_like_one_that_went_the_ordinary_way(redis_client: redis.Redis) -> None:
     """What the benchmarks put into the ledger is polled like any other."""
     clock = ManualClock()
-    ledger = RedisLedger(redis_client, clock=clock)
+    ledger = Ledger(redis_client, clock=clock)
     seeding.waiting(ledger, redis_client, 30, first=10.0, spread=20.0)
     first, last = ledger.get("seed-0"), ledger.get("seed-29")
     assert ledger.counts(seeding.PROVIDER) == {JobState.POLLING: 30}

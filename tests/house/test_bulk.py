@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery
 from pydantic import BaseModel, Field
 
@@ -16,7 +17,7 @@ from config import runtime as shared
 from config.settings import made_of
 from jobs.clock import ManualClock
 from jobs.errors import InvalidJob
-from jobs.memory_ledger import MemoryLedger
+from jobs.ledger import Ledger
 from jobs.record import Failure, Job
 from jobs.states import JobState
 from providers.lettrlabs.records import Conversion
@@ -35,12 +36,12 @@ SECRET = "topsecret-value"
 
 
 class Desk:
-    """Submits files to a ledger in memory."""
+    """Submits files to a ledger."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, client: redis.Redis) -> None:
         self.folder = folder
         self.clock = ManualClock()
-        self.ledger = MemoryLedger(clock=self.clock)
+        self.ledger = Ledger(client, clock=self.clock)
         settings = made_of(redis_url="redis://nowhere")
         self.run = shared.Runtime(settings, ledger=self.ledger, clock=self.clock)
         self.app = Celery("bulk", broker="memory://", backend="cache+memory://", set_as_current=False)
@@ -73,9 +74,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, redis_client: redis.Redis) -> Iterator[Desk]:
     """An empty ledger and an empty folder."""
-    made = Desk(tmp_path)
+    made = Desk(tmp_path, redis_client)
     yield made
     made.run.close()
 
@@ -413,17 +414,17 @@ def test_with_wait_the_report_has_the_outcome_of_each_record(
 
 
 @pytest.mark.parametrize(
-    ("later", "code", "outcome", "error"),
+    ("retention", "code", "outcome", "error"),
     [
-        (0, Exit.FAILED, "failed", "not like this"),
-        (30 * 86400, Exit.NOT_FINISHED, "forgotten", "the job is past its retention"),
+        (86400, Exit.FAILED, "failed", "not like this"),
+        (0, Exit.NOT_FINISHED, "forgotten", "the job is past its retention"),
     ],
 )
 def test_with_wait_the_worst_job_decides_the_exit_code(
     desk: Desk,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    later: float,
+    retention: int,
     code: Exit,
     outcome: str,
     error: str,
@@ -434,8 +435,8 @@ def test_with_wait_the_worst_job_decides_the_exit_code(
     def fail(_: float) -> None:
         job = desk.ledger.begin("myipr", [(desk.jobs("myipr")[0].id, None)], list(JobState), 30.0)[0]
         desk.ledger.write([job.to(JobState.FAILED, now=desk.clock.now(), failure=Failure("refused", "not like this"))])
-        desk.clock.advance(later)
 
+    monkeypatch.setattr(desk.ledger, "_retention", 1000 * retention)
     monkeypatch.setattr("workflows.command.bulk_sender.time.sleep", fail)
     path = desk.file(lines(certificate("one")))
     assert desk.submit(path, "myipr.certify", wait=True, report=report) is code

@@ -22,8 +22,8 @@ from config.checks.storage import storage
 from config.checks.workers import workers
 from config.embedded import EmbeddedRedis
 from config.settings import made_of
+from jobs.ledger import Ledger
 from jobs.record import Job
-from jobs.redis_ledger import RedisLedger
 from jobs.states import JobState
 
 
@@ -91,7 +91,7 @@ def _doctor(own: EmbeddedRedis, *arguments: str, **settings: str) -> subprocess.
 
 def test_the_index_of_jobs_is_put_in_order(own: EmbeddedRedis, client: redis.Redis) -> None:
     """A job that a worker of an older version moved is found by its state again."""
-    ledger = RedisLedger(client)
+    ledger = Ledger(client)
     now = ledger.now()
     for job_id in ("a", "b"):
         ledger.accept(Job(job_id, "myipr", "myipr.certify", JobState.POLLING, now, now + 60, due_at=now))
@@ -252,7 +252,7 @@ QUEUES = ("celery", "settle.poll")
 
 
 def _recorded(client: redis.Redis, job_id: str) -> None:
-    ledger = RedisLedger(client)
+    ledger = Ledger(client)
     now = ledger.now()
     ledger.accept(Job(job_id, "myipr", "myipr.certify", JobState.POLLING, now, now + 60, due_at=now))
 

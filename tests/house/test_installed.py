@@ -124,7 +124,7 @@ def test_without_the_package_its_variables_are_refused(tmp_path: Path) -> None:
     [
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("x = 1", "names no PROVIDER"),
-        ("PROVIDER = 7", "not a subclass of providers.base.Provider"),
+        ("PROVIDER = 7", "not a subclass of settle_jobs.provider.Provider"),
         (PROVIDER.replace('name = "third"', 'name = "myipr"'), "'myipr' belongs to Settle itself"),
         (PROVIDER.replace('name = "third"', 'name = "The Third"'), "name: 'The Third' must be small letters"),
         (PROVIDER.replace('name = "third"', 'name = "a__b"'), "name: 'a__b' must be"),

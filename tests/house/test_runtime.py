@@ -12,7 +12,7 @@ import pytest
 
 from config import runtime as shared
 from config.settings import made_of
-from jobs.memory_ledger import MemoryLedger
+from tests.ledgers import fresh_ledger
 
 
 @pytest.fixture(autouse=True)
@@ -41,12 +41,13 @@ def _asked_by_two(what: Callable[[], object]) -> set[object]:
         return set(threads.map(lambda _: what(), range(2)))
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_a_provider_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The other one's connections would be closed by nobody."""
     kind = Meeting()
     monkeypatch.setattr(shared, "discover", lambda: {"myipr": kind})
     own = {"base_url": "http://nowhere.test", "api_key": "k"}
-    run = shared.Runtime(made_of(redis_url="redis://nowhere", myipr=own), ledger=MemoryLedger())
+    run = shared.Runtime(made_of(redis_url="redis://nowhere", myipr=own), ledger=fresh_ledger())
     assert _asked_by_two(lambda: run.provider("myipr")) == {kind}
     assert kind.made == 1
 

@@ -90,7 +90,7 @@ def test_an_intent_is_on_a_replica_behind_sentinel(values: dict[str, Any], repli
 @pytest.mark.parametrize("answer", ["UNBLOCKED force unblock", "NOREPLICAS Not enough good replicas", "ERR syntax"])
 def test_a_server_that_is_not_the_primary_is_a_lost_connection(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a worker connects again instead of ending; a mistake of ours stays one."""
-    servers.client(made_of(), "sentinel://a")  # this is where the guard comes in
+    servers.client(made_of(), "sentinel://a")  # this puts the patches in place
     error = ResponseError(answer)
     parent: Any = SentinelManagedConnection.__mro__[1]
 

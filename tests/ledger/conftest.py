@@ -1,21 +1,20 @@
-"""One suite for both ledgers: each test that asks for `ledger` runs on the double in memory and on a real server."""
+"""The ledger on a real server, whose clock stands still until a test moves it."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import HealthCheck, settings
 
 from jobs.clock import ManualClock
 from jobs.ledger import Claim, ClaimLimits, Ledger
-from jobs.memory_ledger import MemoryLedger
 from jobs.record import Job
-from jobs.redis_ledger import RedisLedger
 from jobs.states import JobState
+from tests.ledgers import fresh_ledger
 
 MakeLedger = Callable[..., Ledger]
 
@@ -34,20 +33,16 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=["memory", "redis"])
-def make_ledger(request: pytest.FixtureRequest) -> MakeLedger:
+@pytest.fixture
+def make_ledger(redis_client: redis.Redis) -> MakeLedger:
     """Makes an empty ledger at each call: `make_ledger(clock, **options)`."""
-    if request.param == "memory":
-        return lambda clock, **options: MemoryLedger(clock=clock, **options)
-    client = request.getfixturevalue("redis_client")
-    prefixes = (f"t{number}:" for number in itertools.count())
-    return lambda clock, **options: RedisLedger(client, clock=clock, prefix=next(prefixes), **options)
+    return fresh_ledger
 
 
 @pytest.fixture
-def ledger(make_ledger: MakeLedger, clock: ManualClock) -> Ledger:
+def ledger(redis_client: redis.Redis, clock: ManualClock) -> Ledger:
     """An empty ledger."""
-    return make_ledger(clock)
+    return Ledger(redis_client, clock=clock)
 
 
 @pytest.fixture
@@ -109,14 +104,6 @@ def begun(ledger: Ledger, new_job: Callable[..., Job]) -> Callable[..., Job]:
 
 
 @pytest.fixture
-def told(make_ledger: MakeLedger, ledger: Ledger, request: pytest.FixtureRequest) -> Callable[[str], str | None]:
+def told(redis_client: redis.Redis) -> Callable[[str], str | None]:
     """What is announced under a key."""
-
-    def read(key: str) -> str | None:
-        if isinstance(ledger, MemoryLedger):
-            found = ledger.announced.get(key)
-            return found.value if found else None
-        value: str | None = request.getfixturevalue("redis_client").get(key)
-        return value
-
-    return read
+    return redis_client.get  # type: ignore[return-value]

@@ -17,7 +17,6 @@ from jobs.clock import ManualClock
 from jobs.errors import SettleError
 from jobs.ledger import Ledger
 from jobs.record import RECORD_VERSION, Failure, Job, Move
-from jobs.redis_ledger import RedisLedger
 from jobs.states import TERMINAL, JobState, Wish
 
 #: The caller's trace, as `jobs.trace` lets it through.
@@ -210,7 +209,7 @@ def test_text_that_no_encoding_takes(ledger: Ledger, begun: Callable[..., Job], 
 @pytest.mark.parametrize("version", [RECORD_VERSION + 1, RECORD_VERSION + 100])
 def test_a_newer_record_is_refused(redis_client: redis.Redis, clock: ManualClock, version: int) -> None:
     """On a real server: a worker of an older version says so instead of guessing, and names job and versions."""
-    ledger = RedisLedger(redis_client, clock=clock)
+    ledger = Ledger(redis_client, clock=clock)
     ledger.accept(replace(_job(FULL), due_at=clock.now()))
     key = "settle:{alpha}:job:job-1"
     text = str(redis_client.hget(key, "doc"))

@@ -14,7 +14,6 @@ from config.embedded import EmbeddedRedis
 from jobs.clock import ManualClock
 from jobs.ledger import Ledger
 from jobs.record import Job
-from jobs.redis_ledger import RedisLedger
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def test_a_replica_that_follows_and_one_that_does_not(
 ) -> None:
     """Cut off, the replica counts for nothing, although the record is written."""
     primary, replica = pair
-    ledger = RedisLedger(primary, clock=clock)
+    ledger = Ledger(primary, clock=clock)
     ledger.accept(new_job("one"))
     first = ledger.get("one")
     assert ledger.copied([first], 1, 20.0) == [True]
@@ -62,7 +61,7 @@ def test_a_record_that_this_server_does_not_have(
     pair: tuple[redis.Redis, redis.Redis], new_job: Callable[..., Job], clock: ManualClock
 ) -> None:
     """After a fail-over another server may answer, and well: what counts is whether the record stands there."""
-    ledger = RedisLedger(pair[0], clock=clock)
+    ledger = Ledger(pair[0], clock=clock)
     ledger.accept(new_job("known"))
     known = ledger.get("known")
     moved = replace(known, seq=known.seq + 1)

@@ -10,9 +10,8 @@ import pytest
 import redis
 
 from jobs.clock import ManualClock
-from jobs.ledger import Acceptance, ClaimLimits
+from jobs.ledger import Acceptance, ClaimLimits, Ledger
 from jobs.record import Job
-from jobs.redis_ledger import RedisLedger
 from jobs.refusals import Causes, PartlyAccepted, executed
 from jobs.search import Query
 from jobs.states import JobState
@@ -22,9 +21,9 @@ BOTH = ("alpha", "beta")
 
 
 @pytest.fixture
-def ledger(redis_client: redis.Redis, clock: ManualClock) -> RedisLedger:
+def ledger(redis_client: redis.Redis, clock: ManualClock) -> Ledger:
     """A ledger with its keys where doctor looks for them."""
-    return RedisLedger(redis_client, clock=clock)
+    return Ledger(redis_client, clock=clock)
 
 
 def _two(new_job: Callable[..., Job]) -> list[tuple[Job, None]]:
@@ -53,7 +52,7 @@ def _damage(client: redis.Redis, key: str) -> None:
     ],
 )
 def test_the_jobs_of_other_providers_are_recorded(
-    ledger: RedisLedger, redis_client: redis.Redis, new_job: Callable[..., Job], part: str
+    ledger: Ledger, redis_client: redis.Redis, new_job: Callable[..., Job], part: str
 ) -> None:
     """With one call for both; the answer says which."""
     _damage(redis_client, f"settle:{{alpha}}:{part}")
@@ -72,7 +71,7 @@ def test_the_jobs_of_other_providers_are_recorded(
 
 
 def test_an_owner_of_another_type_costs_its_job(
-    ledger: RedisLedger, redis_client: redis.Redis, new_job: Callable[..., Job]
+    ledger: Ledger, redis_client: redis.Redis, new_job: Callable[..., Job]
 ) -> None:
     """That of a future job, say."""
     _damage(redis_client, "settle:owner:a")
@@ -83,7 +82,7 @@ def test_an_owner_of_another_type_costs_its_job(
 
 @pytest.mark.parametrize("part", ["due", "gate", "bundles", "done", "queue"])
 def test_other_providers_are_claimed(
-    ledger: RedisLedger, redis_client: redis.Redis, new_job: Callable[..., Job], part: str
+    ledger: Ledger, redis_client: redis.Redis, new_job: Callable[..., Job], part: str
 ) -> None:
     """With one round trip; the reason stands in the place of the claims."""
     ledger.accept_all(_two(new_job))
@@ -97,7 +96,7 @@ def test_other_providers_are_claimed(
 
 
 def test_a_record_of_another_type_costs_its_job(
-    ledger: RedisLedger, redis_client: redis.Redis, new_job: Callable[..., Job], clock: ManualClock
+    ledger: Ledger, redis_client: redis.Redis, new_job: Callable[..., Job], clock: ManualClock
 ) -> None:
     """The other jobs of its provider are claimed, found and read; it is looked at again after a lease."""
     ledger.accept_all([(new_job(name), None) for name in ("a", "b", "c")])
@@ -121,7 +120,7 @@ def test_a_record_of_another_type_costs_its_job(
 
 @pytest.mark.parametrize("part", ["index", "due", "counts", "index:state:accepted", "gate"])
 def test_other_providers_are_found(
-    ledger: RedisLedger, redis_client: redis.Redis, new_job: Callable[..., Job], part: str
+    ledger: Ledger, redis_client: redis.Redis, new_job: Callable[..., Job], part: str
 ) -> None:
     """On the pages, and in the metrics."""
     ledger.accept_all(_two(new_job))
@@ -134,7 +133,7 @@ def test_other_providers_are_found(
 
 @pytest.mark.parametrize("part", ["due", "events", "counts", "done", "index", "index:state:submitting"])
 def test_a_move_is_made_as_a_whole_or_not_at_all(
-    ledger: RedisLedger, redis_client: redis.Redis, new_job: Callable[..., Job], clock: ManualClock, part: str
+    ledger: Ledger, redis_client: redis.Redis, new_job: Callable[..., Job], clock: ManualClock, part: str
 ) -> None:
     """A job is where it was until the key is mended; then it goes on, with its event."""
     ledger.accept(new_job("a"))

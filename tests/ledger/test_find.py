@@ -14,7 +14,6 @@ from jobs.clock import ManualClock
 from jobs.errors import InvalidJob
 from jobs.ledger import Acceptance, ClaimLimits, Ledger
 from jobs.record import Job
-from jobs.redis_ledger import RedisLedger
 from jobs.search import Gate, Overview, Place, Query
 from jobs.states import JobState
 
@@ -204,7 +203,7 @@ class TestInRedis:
     """What the sets hold."""
 
     def test_an_id_that_comes_again_takes_the_old_entries_away(
-        self, real: RedisLedger, redis_client: redis.Redis, clock: ManualClock, failed_job: NewJob, new_job: NewJob
+        self, real: Ledger, redis_client: redis.Redis, clock: ManualClock, failed_job: NewJob, new_job: NewJob
     ) -> None:
         """No set of a tag is left behind for ever, though the sweep has not seen the forgotten job."""
         real.accept(failed_job("a", tags={"order": "1"}))
@@ -216,11 +215,11 @@ class TestInRedis:
         assert [event.target for event in real.events("alpha", "a")] == [S.ACCEPTED]
 
     @pytest.fixture
-    def real(self, redis_client: redis.Redis, clock: ManualClock) -> RedisLedger:
-        return RedisLedger(redis_client, clock=clock, prefix="i:", retention=0.05)
+    def real(self, redis_client: redis.Redis, clock: ManualClock) -> Ledger:
+        return Ledger(redis_client, clock=clock, prefix="i:", retention=0.05)
 
     def test_the_sweep_leaves_no_key(
-        self, real: RedisLedger, redis_client: redis.Redis, clock: ManualClock, failed_job: NewJob
+        self, real: Ledger, redis_client: redis.Redis, clock: ManualClock, failed_job: NewJob
     ) -> None:
         """Sets of states and tags are as empty as the ledger."""
         for number in range(5):
@@ -232,7 +231,7 @@ class TestInRedis:
         assert redis_client.keys("i:{alpha}:index*") == []
 
     def test_jobs_of_an_older_version_are_found(
-        self, real: RedisLedger, redis_client: redis.Redis, new_job: NewJob, clock: ManualClock
+        self, real: Ledger, redis_client: redis.Redis, new_job: NewJob, clock: ManualClock
     ) -> None:
         """They are in no set of a state; whoever searches first puts them there."""
         for number in range(1200):
@@ -244,7 +243,7 @@ class TestInRedis:
         assert json.loads(redis_client.hget("i:{alpha}:index:tagged", "job-3") or "") == ["shop=1"]
 
     def test_a_job_that_an_older_worker_moved_is_put_right(
-        self, real: RedisLedger, redis_client: redis.Redis, new_job: NewJob
+        self, real: Ledger, redis_client: redis.Redis, new_job: NewJob
     ) -> None:
         """It did not know of the sets: read where it is no more, the job goes where it is."""
         real.accept(new_job("a"))
@@ -255,9 +254,7 @@ class TestInRedis:
         assert real.reindex("alpha") == 1
         assert _ids(real, Query(("alpha",), frozenset({S.FETCHING}))) == ["a"]
 
-    def test_a_search_reads_only_what_it_finds(
-        self, real: RedisLedger, redis_client: redis.Redis, new_job: NewJob
-    ) -> None:
+    def test_a_search_reads_only_what_it_finds(self, real: Ledger, redis_client: redis.Redis, new_job: NewJob) -> None:
         """Whatever the number of jobs: a page of ten costs ten records, and an overview none."""
         for first in range(0, 3000, 500):
             real.accept_all([(new_job(f"job-{first + number}"), None) for number in range(500)])
@@ -284,7 +281,7 @@ class TestInRedis:
             assert read(query) <= 11, query
 
     def test_a_full_server_still_tells_where_everything_stands(
-        self, real: RedisLedger, redis_client: redis.Redis, new_job: NewJob, clock: ManualClock
+        self, real: Ledger, redis_client: redis.Redis, new_job: NewJob, clock: ManualClock
     ) -> None:
         """Just then somebody looks."""
         real.accept(new_job("a"))
@@ -297,7 +294,7 @@ class TestInRedis:
         assert (alpha.oldest, alpha.due) == (clock.now() - 3, 1)
 
     def test_a_move_without_a_new_state_touches_no_set(
-        self, real: RedisLedger, redis_client: redis.Redis, new_job: NewJob, clock: ManualClock
+        self, real: Ledger, redis_client: redis.Redis, new_job: NewJob, clock: ManualClock
     ) -> None:
         """A poll that learned nothing costs what it cost before."""
         real.accept(new_job("a", state=S.POLLING))

@@ -8,7 +8,6 @@ import redis
 from jobs.clock import ManualClock
 from jobs.learning import EDGES, MEMORY
 from jobs.ledger import Ledger
-from jobs.redis_ledger import RedisLedger
 
 
 def test_nothing_is_known_of_a_new_provider(ledger: Ledger) -> None:
@@ -45,7 +44,7 @@ def test_weights_do_not_grow_for_ever(ledger: Ledger) -> None:
 
 def test_the_table_stays_small(redis_client: redis.Redis, clock: ManualClock) -> None:
     """On a real server: a field for each bin and one more, however many jobs."""
-    ledger = RedisLedger(redis_client, clock=clock)
+    ledger = Ledger(redis_client, clock=clock)
     ledger.learn("alpha", [("w", dict.fromkeys(range(len(EDGES) + 1), 1.0))] * 50)
     assert redis_client.hlen("settle:{alpha}:learnt") == len(EDGES) + 2
     assert (redis_client.memory_usage("settle:{alpha}:learnt") or 0) < 10_000

@@ -10,9 +10,8 @@ import redis
 
 from jobs.clock import ManualClock
 from jobs.errors import RecordTooNew
-from jobs.ledger import ClaimLimits
+from jobs.ledger import ClaimLimits, Ledger
 from jobs.record import RECORD_VERSION, Job, Unreadable
-from jobs.redis_ledger import RedisLedger
 from jobs.search import Query
 from jobs.states import JobState
 from tests.newer import make_newer, make_state_newer
@@ -21,9 +20,9 @@ LIMITS = ClaimLimits(bundle_size=10, bundles=4, lease=30)
 
 
 @pytest.fixture
-def held(redis_client: redis.Redis, clock: ManualClock, new_job: Callable[..., Job]) -> RedisLedger:
+def held(redis_client: redis.Redis, clock: ManualClock, new_job: Callable[..., Job]) -> Ledger:
     """Three jobs, created one after the other; the record of the second is of a newer version."""
-    ledger = RedisLedger(redis_client, clock=clock)
+    ledger = Ledger(redis_client, clock=clock)
     for job_id in ("a", "b", "c"):
         ledger.accept(new_job(job_id, tags={"shop": "7"}))
         clock.advance(1)
@@ -31,7 +30,7 @@ def held(redis_client: redis.Redis, clock: ManualClock, new_job: Callable[..., J
     return ledger
 
 
-def test_a_listing_names_it_and_has_the_others(held: RedisLedger) -> None:
+def test_a_listing_names_it_and_has_the_others(held: Ledger) -> None:
     """By every way in which it may be searched for; its place is one of the page."""
     accepted = frozenset({JobState.ACCEPTED})
     for query in (Query(("alpha",)), Query(("alpha",), tags={"shop": "7"}), Query(("alpha",), accepted)):
@@ -49,7 +48,7 @@ def test_a_listing_names_it_and_has_the_others(held: RedisLedger) -> None:
     assert held.find(Query(("alpha",), frozenset({JobState.POLLING}))).rows == ()
 
 
-def test_reading_tells_it_from_one_that_is_not_there(held: RedisLedger) -> None:
+def test_reading_tells_it_from_one_that_is_not_there(held: Ledger) -> None:
     """Whoever reads many is told of it in its place; whoever cannot go on without it gets an error with the remedy."""
     a, b, missing = held.read(["a", "b", "nobody"])
     assert isinstance(a, Job)
@@ -63,7 +62,7 @@ def test_reading_tells_it_from_one_that_is_not_there(held: RedisLedger) -> None:
     assert [job.id for job in held.jobs("alpha", limit=1)] == ["c"]
 
 
-def test_a_state_that_is_not_known_is_counted(held: RedisLedger, redis_client: redis.Redis) -> None:
+def test_a_state_that_is_not_known_is_counted(held: Ledger, redis_client: redis.Redis) -> None:
     """Figures and glances go on; the clock takes the others, and leaves this one to its lease."""
     make_state_newer(redis_client, "alpha", "b")
     (overview,) = held.overview(["alpha"])

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from jobs.clock import ManualClock
 from jobs.ledger import Glance, Ledger
-from jobs.notes import NOTE_OUTLIVES
 from jobs.record import Job
+from jobs.redis_notes import NOTE_OUTLIVES
 from jobs.states import JobState
 
 NewJob = Callable[..., Job]

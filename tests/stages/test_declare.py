@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery
 from celery.exceptions import Ignore
 
 from config import runtime as shared
 from config.settings import made_of
 from jobs.clock import ManualClock
-from jobs.memory_ledger import MemoryLedger
+from jobs.ledger import Ledger
 from jobs.record import Job
 from jobs.states import JobState
 from simulator import DEFAULT_DID, DEFAULT_KEYS, Running, running, samples
@@ -78,7 +79,7 @@ class Office:
 
 
 @pytest.fixture
-def office(app: Celery, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Office]:
+def office(app: Celery, redis_client: redis.Redis, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Office]:
     """Everything configured, unless the test takes something away."""
     clock = ManualClock()
     with running(now=clock.now, seed=3) as sim:
@@ -93,7 +94,7 @@ def office(app: Celery, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
             **getattr(request, "param", {}),
         }
         settings = made_of(commonsdb=own, storage_url=tmp_path.as_uri(), redis_url="redis://nowhere")
-        run = shared.Runtime(settings, ledger=MemoryLedger(clock=clock), clock=clock)
+        run = shared.Runtime(settings, ledger=Ledger(redis_client, clock=clock), clock=clock)
         app.set_current()
         shared.use(run)
         yield Office(app, run, clock, sim)

@@ -13,7 +13,6 @@ from celery.exceptions import Ignore, Reject
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs.errors import JobNotFound
-from jobs.redis_ledger import RedisLedger
 from jobs.states import JobState
 from tasks import intake
 from tests.newer import make_newer
@@ -104,7 +103,6 @@ def test_a_trigger_goes_back_to_the_broker_in_the_end(stage: Stage, monkeypatch:
 
 def test_a_trigger_of_a_job_of_a_newer_version_is_that_job(stage: Stage, redis_client: redis.Redis) -> None:
     """Whatever its record says: it is acknowledged, as any trigger that comes twice."""
-    stage.run.ledger = RedisLedger(redis_client, clock=stage.clock)
     stage.trigger()
     make_newer(redis_client, "myipr", "j-1")
     stage.trigger()

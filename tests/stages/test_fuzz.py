@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jobs.errors import InvalidJob, JobNotFound
-from jobs.memory_ledger import MemoryLedger
 from jobs.states import JobState
 from providers import discover
 from providers.base import Provider
 from simulator import samples
+from tests.ledgers import fresh_ledger
 
 from .conftest import Stage
 
@@ -131,7 +131,7 @@ def test_what_passes_the_model_has_an_intent(request: tuple[str, dict[str, Any]]
 @cache
 def _provider(name: str) -> Provider:
     kind = discover()[name]
-    return kind(kind.settings_type(base_url="http://127.0.0.1:1", api_key="key"), MemoryLedger())  # type: ignore[arg-type]
+    return kind(kind.settings_type(base_url="http://127.0.0.1:1", api_key="key"), fresh_ledger())  # type: ignore[arg-type]
 
 
 @BOUNDED

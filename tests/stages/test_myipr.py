@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery
 
 from config import runtime as shared
 from config.settings import made_of
 from jobs import codec
 from jobs.clock import ManualClock
-from jobs.memory_ledger import MemoryLedger
+from jobs.ledger import Ledger
 from jobs.states import JobState, Wish
 from simulator import DEFAULT_KEYS, Running, running
 from tasks import measure as measuring
@@ -46,11 +47,11 @@ def sim(clock: ManualClock) -> Iterator[Running]:
 
 
 @pytest.fixture
-def stage(app: Celery, sim: Running, clock: ManualClock, tmp_path: Path) -> Iterator[Stage]:
+def stage(app: Celery, redis_client: redis.Redis, sim: Running, clock: ManualClock, tmp_path: Path) -> Iterator[Stage]:
     """The stages with the real client."""
     own = {"base_url": sim.base_urls["myipr"], "api_key": DEFAULT_KEYS["myipr"]}
     settings = made_of(myipr=own, storage_url=(tmp_path / "store").as_uri(), redis_url="redis://nowhere")
-    run = shared.Runtime(settings, ledger=MemoryLedger(clock=clock), clock=clock)
+    run = shared.Runtime(settings, ledger=Ledger(redis_client, clock=clock), clock=clock)
     app.set_current()
     shared.use(run)
     yield Stage(app, run, clock, Script())

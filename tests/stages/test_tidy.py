@@ -8,11 +8,12 @@ import logging
 
 import pytest
 
-from jobs.artifacts import Artifact, Verification
+from jobs.artifacts import Artifact
 from jobs.errors import InvalidJob
 from jobs.states import JobState
 from providers.base import Observation, Verdict
 from providers.errors import Busy, LostAnswer, NotFound, Refused, Unauthorized
+from providers.unique_tokens.distinct import LONGEST_LINE, MOST_LINES
 from tasks import verify as verifying
 from tasks.tidy import tidy
 
@@ -134,18 +135,16 @@ def test_a_worker_that_stood_still_leaves_it_alone(stage: Stage) -> None:
 # --- lines that must differ ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("memory", [4096, 64 * 1024**2])
 @pytest.mark.parametrize("distinct", [True, False])
 @pytest.mark.parametrize("repeats", [True, False])
 def test_a_token_that_comes_twice_fails_the_job(
-    stage: Stage, caplog: pytest.LogCaptureFixture, memory: int, distinct: bool, repeats: bool
+    stage: Stage, caplog: pytest.LogCaptureFixture, distinct: bool, repeats: bool
 ) -> None:
     """Although size, lines and digest are right; the file is kept, no token is quoted, nothing is dismantled."""
     lines = [b"SECRET%05d" % number for number in range(1000)]
     if repeats:
         lines[-1] = lines[0]
     content = b"\n".join(lines)
-    object.__setattr__(stage.run.settings, "distinct_memory", memory)
     stage.script.says("observe", ready(content, distinct=distinct))
     stage.script.says("download", content)
     stage.trigger()
@@ -184,27 +183,24 @@ def test_a_spoilt_file_is_told_as_such_and_not_as_repeated(stage: Stage) -> None
     assert job.failure.kind == "spoilt_at_rest"
 
 
-def test_no_room_for_temporary_files_is_waited_out(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Like every other full disk."""
-    content = b"\n".join(b"%05d" % number for number in range(1000))
-    object.__setattr__(stage.run.settings, "distinct_memory", 4096)
+@pytest.mark.parametrize(
+    ("content", "kind", "message"),
+    [
+        (b"\n".join(b"%06d" % number for number in range(MOST_LINES + 1)), "line_count_mismatch", "at most 100000"),
+        (b"x" * (LONGEST_LINE + 1), "line_length_mismatch", "at most 65536 bytes"),
+    ],
+    ids=["lines", "a line"],
+)
+def test_a_file_too_large_to_be_compared_fails_the_job(stage: Stage, content: bytes, kind: str, message: str) -> None:
+    """It is what was promised and stored: the provider is to be asked, not the storage."""
     stage.script.says("observe", ready(content, distinct=True))
     stage.script.says("download", content)
-    full: list[int] = [1, 1]
-    original = verifying.Distinct._deal
-
-    def deal(self: object) -> None:
-        if full:
-            full.pop()
-            raise OSError(28, "No space left on device")
-        original(self)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(verifying.Distinct, "_deal", deal)
     stage.trigger()
-    job = stage.until(lambda job: job.failure is not None)
-    assert (job.state, job.failure and job.failure.kind) == (JobState.VERIFYING, "storage")
     job = stage.finish()
-    assert (job.state, job.artifacts[0].verification) == (JobState.SUCCEEDED, Verification.VERIFIED)
+    assert job.failure is not None
+    assert (job.state, job.failure.kind) == (JobState.FAILED, kind)
+    assert message in job.failure.message
+    assert "provider" in (job.failure.remedy or "")
 
 
 # --- packed files ----------------------------------------------------------------------------------------------------

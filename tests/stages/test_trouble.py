@@ -21,6 +21,7 @@ from providers.base import Located, Observation, Verdict
 from providers.errors import (
     BadAnswer,
     Busy,
+    Deferred,
     LostAnswer,
     NotFound,
     NotSent,
@@ -42,7 +43,7 @@ READY = Observation(
 )
 
 
-@pytest.mark.parametrize("error", [NotSent("no connection"), Busy("HTTP 429"), Unauthorized("HTTP 401")])
+@pytest.mark.parametrize("error", [NotSent("no connection"), Deferred("HTTP 429"), Unauthorized("HTTP 401")])
 def test_a_submission_that_was_not_carried_out_is_sent_again(stage: Stage, error: ProviderError) -> None:
     """It never left, or was turned away unread: the job waits and is sent again."""
     stage.script.says("submit", error, error, {"remote_id": "r-1"})
@@ -265,6 +266,9 @@ def test_a_doubt_is_a_probe_too(stage: Stage) -> None:
         stage.trigger(f"k-{number}")
     stage.script.says("submit", {"remote_id": "r-8"})
     stage.tick()
+    assert stage.script.count("submit") == 2, "the look-up does not tell that submissions are answered again"
+    for number in range(5):
+        stage.until(lambda job: job.state is JobState.POLLING, f"k-{number}")
     assert stage.script.count("submit") == 6
 
 

@@ -11,11 +11,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 #: From the ground up.
-ORDER = ("jobs", "providers", "config", "tasks", "workflows")
+ORDER = ("patches", "jobs", "providers", "config", "tasks", "workflows")
 PACKAGES = (*ORDER, "simulator")
 MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 #: It wires, and names the packages whose modules Celery loads; nothing of theirs.
 WIRING = Path("config/celery_app.py")
+#: HTTP goes one way: through httpx's types, in one module. The simulator stands alone; it serves with aiohttp.
+HTTP = {"httpx", "httpx2", "httpcore", "http.client", "httpx_aiohttp", "aiohttp", "requests", "urllib.request"}
+HTTP_IMPORTS = {
+    "providers/transport.py": {"aiohttp", "httpx"},
+    "simulator/application.py": {"aiohttp"},
+    "simulator/control.py": {"aiohttp", "httpx"},
+    "simulator/exchange.py": {"aiohttp"},
+    "simulator/samples.py": {"httpx"},
+}
 #: What a job is does not depend on how it is woken or how a provider is called.
 FORBIDDEN_BELOW = {"celery", "kombu", "billiard", "flower", "httpx", "httpx_aiohttp", "aiohttp", "requests", "urllib3"}
 
@@ -70,6 +79,27 @@ def test_there_are_modules_to_look_at() -> None:
 def test_imports_run_one_way(module: Path) -> None:
     """Each module imports its own package and those below it; the simulator stands alone."""
     assert violations((ROOT / module).read_text(), module) == []
+
+
+def http_imports(source: str, module: Path) -> set[str]:
+    """The HTTP libraries that a module imports."""
+    names = set(imported(source, module))
+    return {library for library in HTTP for name in names if name == library or name.startswith(f"{library}.")}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_http_libraries_are_imported_in_one_module(module: Path) -> None:
+    """So that another library is a change of that module, and no call goes another way."""
+    assert http_imports((ROOT / module).read_text(), module) == HTTP_IMPORTS.get(str(module), set())
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import httpx", "import aiohttp.abc", "from httpx import URL", "from urllib import request", "import http.client"],
+)
+def test_an_import_of_an_http_library_is_noticed(source: str) -> None:
+    """The rule above can fail."""
+    assert len(http_imports(source, Path("providers/x.py"))) == 1
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)

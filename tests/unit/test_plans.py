@@ -6,20 +6,22 @@ import random
 
 import pytest
 
+from config.embedded import EmbeddedRedis
 from jobs.clock import ManualClock
 from jobs.learning import Lesson, scout
-from jobs.memory_ledger import MemoryLedger
+from jobs.ledger import Ledger
 from jobs.plans import Plans
 from jobs.policy import PollPolicy
+from tests import ledgers
 
 WINDOW = PollPolicy(first=2.0, minimum=2.0, maximum=60.0)
 SCOUT = next(f"s-{number}" for number in range(1000) if scout(f"s-{number}"))
 OTHER = next(f"o-{number}" for number in range(1000) if not scout(f"o-{number}"))
 
 
-class _Counted(MemoryLedger):
+class _Counted(Ledger):
     def __init__(self, clock: ManualClock) -> None:
-        super().__init__(clock=clock)
+        super().__init__(ledgers.client(), clock=clock, prefix=ledgers.new_prefix())
         self.reads = 0
 
     def learnt(self, provider: str) -> dict[str, dict[int, float]]:
@@ -33,7 +35,7 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def memory(clock: ManualClock) -> _Counted:
+def memory(clock: ManualClock, redis_server: EmbeddedRedis) -> _Counted:
     return _Counted(clock)
 
 

@@ -16,8 +16,8 @@ import redis
 
 from config.embedded import EmbeddedRedis, free_port
 from jobs.artifacts import Artifact, Verification
+from jobs.ledger import Ledger
 from jobs.record import Failure, Job
-from jobs.redis_ledger import RedisLedger
 from jobs.states import JobState
 from tests.waiting import PATIENCE
 from workflows.command.stack import Process, running
@@ -42,7 +42,7 @@ class Site:
 
     url: str
     redis: redis.Redis
-    ledger: RedisLedger
+    ledger: Ledger
     log: list[str]
 
     def client(self, *, login: bool = True, **options: Any) -> httpx.Client:
@@ -105,7 +105,7 @@ def started(server: EmbeddedRedis, exits: ExitStack, **settings: str) -> Site:
     process = Process("flower", command, {**environment(server, port), **settings}, lambda _, line: log.append(line))
     exits.enter_context(running(process)).wait_for("Visit me at")
     client = exits.enter_context(closing(redis.Redis.from_url(server.url, decode_responses=True)))
-    return Site(f"http://127.0.0.1:{port}", client, RedisLedger(client), log)
+    return Site(f"http://127.0.0.1:{port}", client, Ledger(client), log)
 
 
 @pytest.fixture(scope="module")

@@ -111,7 +111,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings=SETTINGS)
-@click.version_option(package_name="settle")
+@click.version_option(package_name="settle-jobs")
 def settle() -> None:
     """Submit a job to a slow remote HTTP API once, and see it through: poll, fetch, verify, emit.
 

@@ -1,6 +1,7 @@
 """`settle doctor`: reads the whole set-up and says what is wrong, with the remedy.
 
-Settings, Redis, storage, workers (asked through the broker), and each configured provider's harmless calls.
+Packages, settings, libraries, Redis, storage, workers (asked through the broker), and each configured provider's
+harmless calls.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,12 +22,15 @@ from config.checks import Finding, Level
 from config.checks import settings as of_settings
 from config.checks.keys import keys
 from config.checks.ledger import usable
+from config.checks.libraries import libraries
+from config.checks.packages import packages
 from config.checks.storage import storage
 from config.checks.workers import workers
 from config.runtime import Runtime
 from config.settings import CoreSettings, settings
 from jobs.errors import ConfigurationError, InvalidJob
 from jobs.nearest import did_you_mean
+from patches import patch_once
 from providers import discover
 from providers.errors import ProviderError
 from workflows.command import progress, shapes, show
@@ -71,7 +76,7 @@ def _workers(run: Runtime) -> list[Finding]:
         what = f"the broker does not answer ({type(error).__name__})"
         return [Finding(Level.REFUSED, what, "check SETTLE_BROKER_URL, and that the server runs")]
     own: dict[str, Any] = {
-        "version": version("settle"),
+        "version": version("settle-jobs"),
         "settings": digests(run.settings),
         "offset": machine_offset(run),
         "task_time_limit": run.settings.stage_time_limit,
@@ -119,6 +124,7 @@ def examine(providers: Iterable[str] | None) -> Iterable[tuple[str, list[Finding
     Args:
         providers: whose harmless calls are made; those of all that are configured if none are named.
     """
+    yield "packages", packages(Path.cwd(), packages_distributions())
     try:
         own = settings()
         own.redis()
@@ -127,6 +133,7 @@ def examine(providers: Iterable[str] | None) -> Iterable[tuple[str, list[Finding
         return
     run = Runtime(own, retries=0)
     yield "settings", of_settings.missing(own) + of_settings.in_clear(own)
+    yield "libraries", libraries(patch_once())
     found = _redis(run)
     yield "redis", found
     yield "storage", storage(own.storage())
@@ -171,7 +178,7 @@ def _print_json(subject: str, findings: list[Finding]) -> None:
 def doctor(providers: tuple[str, ...], no_providers: bool, again: bool, as_json: bool) -> None:
     """Look at the whole set-up, and say what is wrong and what to do.
 
-    Settings, Redis, storage, workers, and every provider that is configured.
+    Packages, settings, libraries, Redis, storage, workers, and every provider that is configured.
 
     Each configured provider is asked, too: only calls that change nothing are made, and compared with what Settle
     assumes. With --reindex, jobs that workers of an older version moved are found again by their state.

@@ -157,18 +157,18 @@ def _redis() -> Iterator[tuple[CoreSettings, Redis]]:
 
 
 def _latest() -> list[str]:
-    from jobs.redis_ledger import RedisLedger
+    from jobs.ledger import Ledger
 
     with _redis() as (own, client):
-        return RedisLedger(client).newest(list(own.providers()), _OFFERED)
+        return Ledger(client).newest(list(own.providers()), _OFFERED)
 
 
 def _latest_tags() -> list[str]:
     """A second round trip reads the tags, and nothing else of these jobs."""
-    from jobs.redis_ledger import RedisLedger
+    from jobs.ledger import Ledger
 
     with _redis() as (own, client):
-        return RedisLedger(client).newest_tags(list(own.providers()), _OFFERED)
+        return Ledger(client).newest_tags(list(own.providers()), _OFFERED)
 
 
 def _known_targets() -> list[str]:

@@ -14,7 +14,6 @@ from config.targets import Target
 from jobs.errors import JobNotFound, RecordTooNew, SettleError
 from jobs.events import JobEvent
 from jobs.outbox import Outbox
-from jobs.redis_ledger import RedisLedger
 from jobs.refusals import DOCTOR, executed
 from providers.errors import scrub
 from workflows.events import streams
@@ -113,7 +112,7 @@ def _missed(run: Runtime, provider: str, last: str, first: str) -> list[tuple[st
     ledger = run.ledger
     since, until = (int(place.partition("-")[0]) / 1000 for place in (last, first))
     events = []
-    for job_id in ledger.ended(provider, since - _SLACK, until + _SLACK) if isinstance(ledger, RedisLedger) else ():
+    for job_id in ledger.ended(provider, since - _SLACK, until + _SLACK):
         try:
             job = ledger.get(job_id)
         except JobNotFound:

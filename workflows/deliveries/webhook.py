@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from datetime import UTC, datetime
 
-import aiohttp
 from standardwebhooks import Webhook
 
 from config.targets import WebhookSettings
@@ -14,6 +14,8 @@ from jobs.clock import Clock
 from jobs.errors import ConfigurationError
 from jobs.events import JobEvent
 from providers.answer import retry_after
+from providers.failures import RAISED
+from providers.transport import AiohttpTransport, httpx, root_cause
 from workflows.deliveries import Answer, Result
 from workflows.deliveries.addresses import PrivateAddress, sockets
 
@@ -62,8 +64,11 @@ class WebhookCarrier:
     def __init__(self, own: WebhookSettings, clock: Clock) -> None:
         self._own, self._clock = own, clock
         self.longest = own.timeout
-        self._client: aiohttp.ClientSession | None = None
-        self._tls = _tls(own) if own.url.scheme == "https" else True
+        self._transport = AiohttpTransport(
+            _tls(own) if own.url.scheme == "https" else None,
+            connections=own.in_flight,
+            open_socket=sockets(allow_private=own.allow_private),
+        )
 
     async def send(self, event: JobEvent) -> Answer:
         """Post an event."""
@@ -72,31 +77,20 @@ class WebhookCarrier:
     async def post(self, message_id: str, body: str) -> Answer:
         """Post a body under an id."""
         signed = headers(self._own.keys(), message_id, self._clock.now(), body)
-        url = str(self._own.url)
         try:
-            async with self._session().post(url, data=body, headers=signed, allow_redirects=False) as answer:
-                return _judged(answer.status, retry_after(answer.headers))
+            request = httpx.Request("POST", str(self._own.url), content=body, headers=signed)
+            async with asyncio.timeout(self._own.timeout):
+                answer = await self._transport.handle_async_request(request)
+                await answer.aclose()
         except TimeoutError:
             return Answer(Result.LATER, f"no answer within {self._own.timeout:g} s")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (*RAISED, ValueError) as error:
             return Answer(Result.LATER, _said(error))
-
-    def _session(self) -> aiohttp.ClientSession:
-        if self._client is None:
-            connector = aiohttp.TCPConnector(
-                ssl=self._tls,
-                limit=self._own.in_flight,
-                socket_factory=sockets(allow_private=self._own.allow_private),
-            )
-            timeout = aiohttp.ClientTimeout(total=self._own.timeout)
-            jar = aiohttp.DummyCookieJar()
-            self._client = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar)
-        return self._client
+        return _judged(answer.status_code, retry_after(answer.headers))
 
     async def close(self) -> None:
         """Close its connections."""
-        if self._client is not None:
-            await self._client.close()
+        await self._transport.aclose()
 
 
 def _tls(own: WebhookSettings) -> ssl.SSLContext:
@@ -126,9 +120,7 @@ def _said(error: Exception) -> str:
     """Why nothing came back: the class only, for the text may quote an address."""
     seen: BaseException | None = error
     while seen is not None:
-        causes = seen.exceptions if isinstance(seen, BaseExceptionGroup) else (seen,)
-        if any(isinstance(each, PrivateAddress) for each in causes):
+        if isinstance(seen, PrivateAddress):
             return "its name leads to an address that is not public: set ALLOW_PRIVATE=true if that is meant"
-        beneath = getattr(seen, "os_error", None)
-        seen = beneath if isinstance(beneath, BaseException) and beneath is not seen else seen.__cause__
-    return f"no answer ({type(error).__name__})"
+        seen = seen.__cause__
+    return f"no answer ({root_cause(error)})"

@@ -109,6 +109,8 @@ def field_of(message: str) -> str | None:
 class Handler(BaseHandler):
     """The base of our handlers: whoever is not logged in gets nothing."""
 
+    _logged_in = False
+
     def set_default_headers(self) -> None:
         """Keep the answer to those it is for."""
         super().set_default_headers()
@@ -126,6 +128,7 @@ class Handler(BaseHandler):
         options = self.application.options
         if not (options.basic_auth or options.auth) or not self.current_user:
             raise HTTPError(401)
+        self._logged_in = True
 
     @property
     def desk(self) -> Desk:
@@ -159,10 +162,11 @@ class Handler(BaseHandler):
         if not (isinstance(value, Exception) and refusal(value)):
             super().log_exception(typ, value, tb)
 
-    def _handle_request_exception(self, e: BaseException) -> None:
-        # Tornado would answer 500 to every error that is not its own.
-        known = refusal(e) if isinstance(e, Exception) and not isinstance(e, HTTPError) else None
-        super()._handle_request_exception(known or e)
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Give a known error its status: Tornado would answer 500 to every error that is not its own."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        known = refusal(error) if isinstance(error, Exception) else None
+        super().send_error(known.status_code if known else status_code, **kwargs)
 
 
 def checked(model: type[M], given: Any) -> M:
@@ -196,8 +200,8 @@ class PageHandler(Handler):
         if known is None or status_code == 401:
             super().write_error(status_code, **kwargs)
             return
-        if not hasattr(self, "_current_user"):
-            self.current_user = None  # before the login was looked at
+        if not self._logged_in:
+            self.current_user = None  # refused before the login was looked at: the page must not ask for it
         self.set_status(status_code)
         self.render("jobs_refused.html", refused=known)
 

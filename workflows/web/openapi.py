@@ -57,7 +57,7 @@ def describe(routes: tuple[Route, ...], prefix: str = "") -> dict[str, Any]:
         "info": {
             "title": "Settle",
             "summary": "Submit, read, list, act on and follow jobs, as the Jobs page in Flower does.",
-            "version": version("settle"),
+            "version": version("settle-jobs"),
         },
         "servers": [{"url": f"/{prefix}" if prefix else "/"}],
         "security": [{"login": []}],

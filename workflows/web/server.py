@@ -17,7 +17,6 @@ from config import logs, servers
 from config.runtime import Runtime
 from config.settings import FlowerSettings
 from jobs.errors import ConfigurationError
-from jobs.redis_ledger import RedisLedger
 from workflows.web import publishing
 from workflows.web.feed import Feed
 from workflows.web.handler import DESK, Desk
@@ -42,14 +41,8 @@ def login(own: FlowerSettings) -> str:
 
 
 def feed(run: Runtime) -> Feed:
-    """What happens in the ledger of a runtime.
-
-    Raises:
-        ConfigurationError: no Redis is configured.
-    """
+    """What happens in the ledger of a runtime."""
     ledger, providers = run.ledger, list(run.settings.providers())
-    if not isinstance(ledger, RedisLedger):
-        raise ConfigurationError("the Jobs page follows a ledger in Redis")
     client = servers.async_client(
         run.settings,
         run.settings.redis(),

@@ -1,0 +1,1 @@
+"""Each patch, beside the defect that it cures."""

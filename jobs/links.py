@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from jobs.names import MALFORMED, well_formed
+
 FROM = "$from"
 OF = "$of"
 #: What stands in the place of a reference that led nowhere. The link that holds it fails when its turn comes.
@@ -41,8 +43,9 @@ _STEP = re.compile(r"(?:^|(?<=.)\.)([^.\[\]]+)|\[([^\[\]]+)\]")
 
 
 def title(link: Link) -> str:
-    """The workflow, or the task, that a link starts."""
-    return str(link.get("workflow") or link.get("task"))
+    """The workflow, or the task, that a link starts, for people: older versions recorded any text."""
+    name = link.get("workflow") or link.get("task")
+    return str(name) if well_formed(name) else MALFORMED
 
 
 def bare(then: Sequence[Link]) -> tuple[dict[str, Any], ...]:

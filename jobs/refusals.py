@@ -56,10 +56,10 @@ def refusal(error: BaseException) -> str | None:
     cause: BaseException | None = error
     for _ in range(_DEPTH):
         if isinstance(cause, AccessRefused | PreconditionFailed):
-            return str(cause.reply_text or cause)
+            return str(cause.reply_text or cause) or type(cause).__name__
         if isinstance(cause, ResponseError):
             text = _COMMAND.sub("", str(cause))
-            return None if isinstance(cause, _OUTAGES) or _CODES.search(text) else text
+            return None if isinstance(cause, _OUTAGES) or _CODES.search(text) else text or type(cause).__name__
         cause = cause.__cause__ if cause is not None else None
     return None
 

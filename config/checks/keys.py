@@ -48,6 +48,9 @@ _OF_PROVIDER: dict[str, Ask] = {
 _INBOX = "settle:inbox:celery:"
 _OF_INTAKE: dict[str, Ask] = {"held": _hash, "leases": _set, "counter": _text, "refused": _list}
 
+#: Whether all keys may be looked through.
+_MAY_SCAN = "return (not redis.acl_check_cmd or redis.acl_check_cmd('scan', '0')) and 1 or 0"
+
 #: Jobs of a provider, and triggers, whose own keys are looked at: those that are due first.
 _LOOKED_AT = 1000
 #: So many keys are named.
@@ -75,8 +78,9 @@ def keys(ledger: Redis, broker: Redis | None, providers: Iterable[str], queues: 
         jobs += _triggered(broker, found)
     of_jobs: dict[str, Ask] = {f"settle:{{{name}}}:job:{job_id}": _hash for name, job_id in jobs}
     found += _damaged(ledger, {**of_jobs, **{f"settle:owner:{job_id}": _text for _, job_id in jobs}})
-    with suppress(NoPermissionError):  # the user of `settle acl` may not look through all keys
-        found += [key for key in _pushed(ledger) if key not in found]
+    with suppress(NoPermissionError):  # Redis 6.2 has no way to ask whether it is allowed
+        if ledger.register_script(_MAY_SCAN)():  # the user of `settle acl` may not
+            found += [key for key in _pushed(ledger) if key not in found]
     more = [warning(f"{len(found) - _NAMED} more such keys", "remove these first, and ask again")]
     return [*map(_finding, found[:_NAMED]), *(more if len(found) > _NAMED else ())]
 

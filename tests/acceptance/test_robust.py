@@ -185,3 +185,31 @@ def test_a_full_redis_stops_the_intake_and_nothing_else(house: House) -> None:
     assert waiting.get(timeout=30)["state"] == "succeeded"
     books = house.sim.account()["lettrlabs"]
     assert (books.jobs["o-1"].submits, books.jobs["o-2"].submits) == (1, 1)
+
+
+@pytest.mark.timeout(120)
+def test_a_damaged_key_of_one_provider_stops_no_other(house: House) -> None:
+    """A list in the place of CommonsDB's wake-up times: others finish, and its own trigger does once it is mended."""
+    house.environment.update(QUICK)
+    due = "settle:{commonsdb}:due"
+    house.redis.lpush(due, "a message that was sent to this key")
+    house.worker("-P", "threads", "-c", "2")
+    work = samples.declaration(house.sim.base_urls["commonsdb"], name="held")
+    held = house.send("commonsdb.declare", {"declaration": work}, "held")
+    assert house.send("lettrlabs.convert", _upload("free"), "free").get(timeout=40)["state"] == "succeeded"
+    assert not house.redis.exists("settle:{commonsdb}:job:held")
+    house.redis.delete(due)
+    assert held.get(timeout=60)["state"] == "succeeded"
+
+
+@pytest.mark.timeout(120)
+def test_a_link_that_names_a_key_pushes_onto_none(house: House) -> None:
+    """Refused with the field, before anything is sent; that key does not come to be."""
+    house.environment.update(QUICK)
+    house.worker("-P", "threads", "-c", "2")
+    link = {"task": "billing.paid", "queue": "settle:{commonsdb}:due"}
+    result = house.send("lettrlabs.convert", {**_upload("bad"), "then": [link]}, "bad")
+    with pytest.raises(Exception, match=r"then\.0\.queue: use 1 to 200 ASCII letters"):
+        result.get(timeout=40)
+    assert not house.redis.exists("settle:{commonsdb}:due")
+    assert "bad" not in house.sim.account()["lettrlabs"].jobs

@@ -131,7 +131,9 @@ def test_tags_cost_two_round_trips(jobs: Ledger, monkeypatch: pytest.MonkeyPatch
     """However many jobs and providers there are."""
     trips: list[int] = []
     real = redis.client.Pipeline.execute
-    monkeypatch.setattr(redis.client.Pipeline, "execute", lambda pipe: (trips.append(len(pipe)), real(pipe))[1])
+    monkeypatch.setattr(
+        redis.client.Pipeline, "execute", lambda pipe, **how: (trips.append(len(pipe)), real(pipe, **how))[1]
+    )
     monkeypatch.setattr(redis.Redis, "execute_command", lambda *_: pytest.fail("a round trip of its own"))
     _offered("list", "--tag", "")
     assert trips == [len(discover()), 50]

@@ -9,7 +9,6 @@ from flower.api.tasks import TaskApply, TaskAsyncApply, TaskSend
 from tornado.routing import URLSpec
 from tornado.web import HTTPError, authenticated
 
-from config.celery_app import QUEUES
 from jobs.names import check_queue
 
 #: The options of a message that lead to a key.
@@ -17,6 +16,8 @@ _FIELDS = ("queue", "exchange", "routing_key", "reply_to")
 
 
 def _check(field: str, name: Any) -> None:
+    from config.celery_app import QUEUES  # late: the application reads its settings
+
     try:
         if name not in QUEUES:
             check_queue(name)

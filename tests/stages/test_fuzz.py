@@ -110,6 +110,7 @@ def test_whatever_a_caller_sends_is_a_job_or_a_failed_one(stage: Stage, request:
         assert job.failure.message
 
 
+@pytest.mark.usefixtures("redis_server")
 @BOUNDED
 @given(request=spoilt())
 def test_what_passes_the_model_has_an_intent(request: tuple[str, dict[str, Any]]) -> None:

@@ -18,7 +18,6 @@ from celery.worker.request import Request as CeleryRequest
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError, ResponseError
 
-from config import checks, metrics
 from config.fail_points import reach
 from config.runtime import Runtime
 from config.settings import settings
@@ -26,6 +25,7 @@ from jobs.errors import SettleError
 from jobs.ledger import Bundle, Claim
 from jobs.refusals import DOCTOR, refusal
 from jobs.states import JobState
+from observability import checks, metrics
 from providers.errors import scrub
 from tasks.backlog import crowded
 from tasks.onward import STAGES, send_on

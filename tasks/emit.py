@@ -14,11 +14,11 @@ from redis.exceptions import ResponseError
 
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
-from config.traces import traced
 from jobs.policy import backoff
 from jobs.record import Failure, Job, Move
 from jobs.refusals import DOCTOR, refusal
 from jobs.states import JobState
+from observability.traces import traced
 from providers.errors import scrub
 from tasks.announce import Announcer
 from tasks.links import follow

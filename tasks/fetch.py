@@ -12,12 +12,12 @@ from celery import Celery, Task, shared_task
 
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
-from config.traces import traced
 from jobs.artifacts import Artifact, Inspector
 from jobs.errors import ArtifactError, ConfigurationError, SettleError, SizeMismatch
 from jobs.policy import backoff
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState
+from observability.traces import traced
 from providers.errors import PermanentError, ProviderError
 from tasks import gate
 from tasks.announce import Announcer

@@ -19,7 +19,6 @@ from celery.worker.request import Request as CeleryRequest
 from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
 
-from config import metrics, traces
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError, InvalidJob
@@ -31,6 +30,7 @@ from jobs.record import Failure, Job, check_job_id, digest_of
 from jobs.refusals import PartlyAccepted
 from jobs.states import JobState
 from jobs.trace import traceparent
+from observability import metrics, traces
 from providers.trigger import MAX_LINKS, Options, check_root_id, problems
 from tasks.announce import REDACTED, Announcer
 

@@ -19,13 +19,14 @@ from kombu.utils.json import loads
 from redis import Redis
 from redis.exceptions import RedisError
 
-from config import metrics, servers
+from config import servers
 from config.runtime import Runtime
 from config.settings import settings
 from jobs.errors import InvalidJob
 from jobs.inbox import Inbox
 from jobs.record import Job
 from jobs.refusals import DOCTOR, PartlyAccepted
+from observability import metrics
 from providers.errors import scrub
 from tasks.announce import Announcer
 from tasks.arrivals import Arrivals

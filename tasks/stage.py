@@ -9,11 +9,11 @@ from typing import Any
 
 from celery import Task
 
-from config import metrics
 from config.runtime import Runtime
 from jobs.errors import JobNotFound
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
+from observability import metrics
 from tasks import handles
 from tasks.announce import Announcer
 from tasks.cancel import cancel_all

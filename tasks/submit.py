@@ -17,14 +17,14 @@ from typing import Any
 from celery import Task, shared_task
 from pydantic import ValidationError
 
-from config import metrics
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
-from config.traces import traced
 from jobs.errors import ConfigurationError, InvalidJob, RecordTooNew
 from jobs.policy import RETRY_AFTER_CAP, backoff, countdown
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
+from observability import metrics
+from observability.traces import traced
 from providers.base import Located, Operation
 from providers.errors import LostAnswer, NotSent, PermanentError, ProviderError, TransientError
 from providers.trigger import problems

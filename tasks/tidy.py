@@ -10,9 +10,9 @@ import logging
 from typing import Any
 
 from config.runtime import Runtime
-from config.traces import traced
 from jobs.errors import ConfigurationError
 from jobs.record import Job
+from observability.traces import traced
 from providers.base import Operation
 from providers.errors import PermanentError, ProviderError
 

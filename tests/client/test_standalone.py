@@ -26,7 +26,18 @@ with settle_client.Settle("memory://", "cache+memory://") as client:
     print(json.dumps([settle_client.__file__, job.id, job.state, known, light]))
 """
 
-OURS = ["settle_jobs", "patches", "jobs", "providers", "config", "tasks", "workflows", "simulator"]
+OURS = [
+    "settle_jobs",
+    "patches",
+    "jobs",
+    "providers",
+    "config",
+    "tasks",
+    "workflows",
+    "simulator",
+    "interfaces",
+    "observability",
+]
 
 
 @pytest.fixture(scope="module")

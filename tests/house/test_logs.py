@@ -8,7 +8,7 @@ from io import StringIO
 
 import pytest
 
-from config import logs
+from observability import logs
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 import redis
 from kombu.exceptions import OperationalError
 
+from interfaces.cli import control
 from jobs.artifacts import Artifact
 from jobs.record import Job, Move
 from jobs.states import JobState
@@ -24,7 +25,6 @@ from tasks import emit as emitting
 from tasks import links as following
 from tasks.announce import Announcer
 from tasks.intake import validate
-from workflows.command import control
 
 from .conftest import BODY, DONE, Stage
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from interfaces.cli import control
 from jobs.errors import IllegalMove
 from jobs.ledger import Glance
 from jobs.record import Job
@@ -16,7 +17,6 @@ from providers.base import Observation, Verdict
 from providers.group import REMEMBERED
 from tasks import parts
 from tasks.announce import Announcer
-from workflows.command import control
 
 from .conftest import BODY, DONE, Stage
 

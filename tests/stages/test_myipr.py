@@ -15,6 +15,7 @@ from celery import Celery
 
 from config import runtime as shared
 from config.settings import made_of
+from interfaces.cli.control import cancelling, pausing, replaying, resuming
 from jobs import codec
 from jobs.clock import ManualClock
 from jobs.ledger import Ledger
@@ -23,7 +24,6 @@ from simulator import DEFAULT_KEYS, Running, running
 from tasks import measure as measuring
 from tasks.backlog import FILES_QUEUE
 from tasks.onward import AT_ONCE
-from workflows.command.control import cancelling, pausing, replaying, resuming
 
 from .conftest import Script, Stage
 

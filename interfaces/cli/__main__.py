@@ -1,0 +1,5 @@
+"""Entry point of `python -m interfaces.cli`."""
+
+from interfaces.cli import main
+
+main()

@@ -21,8 +21,8 @@ from observability.traces import traced
 from providers.errors import PermanentError, ProviderError
 from tasks import gate
 from tasks.announce import Announcer
+from tasks.clock import send_on
 from tasks.emit import emit_held
-from tasks.onward import send_on
 from tasks.stage import begin, conclude, fail
 from tasks.verify import verify_held
 from tasks.ways import WORKFLOWS

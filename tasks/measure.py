@@ -21,7 +21,7 @@ from observability.traces import traced
 from providers import discover
 from providers.base import Operation
 from tasks.announce import Announcer
-from tasks.backlog import crowded
+from tasks.clock import crowded
 from tasks.stage import begin, conclude
 
 logger = logging.getLogger(__name__)

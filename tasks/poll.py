@@ -27,8 +27,7 @@ from providers.base import Observation, Verdict
 from providers.errors import Busy, LostAnswer, ProviderError
 from tasks import gate
 from tasks.announce import Announcer
-from tasks.clock import Bundled
-from tasks.onward import send_on
+from tasks.clock import Bundled, send_on
 from tasks.stage import begin, close, conclude, expire
 
 logger = logging.getLogger(__name__)

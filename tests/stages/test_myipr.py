@@ -22,8 +22,7 @@ from jobs.ledger import Ledger
 from jobs.states import JobState, Wish
 from simulator import DEFAULT_KEYS, Running, running
 from tasks import measure as measuring
-from tasks.backlog import FILES_QUEUE
-from tasks.onward import AT_ONCE
+from tasks.clock import FILES_QUEUE, JOBS_PER_FETCH
 
 from .conftest import Script, Stage
 
@@ -241,7 +240,7 @@ def test_a_long_queue_gets_no_further_messages(
     limits = stage.run.settings.claim_limits("myipr")
     with app.connection_for_write() as connection, connection.SimpleQueue(FILES_QUEUE) as queue:
         try:
-            for number in range(limits.bundles * limits.bundle_size // AT_ONCE):
+            for number in range(limits.bundles * limits.bundle_size // JOBS_PER_FETCH):
                 queue.put(number)
             stage.trigger(**STORED)
             for _ in range(3):

@@ -31,8 +31,8 @@ from providers.trigger import problems
 from tasks import gate
 from tasks.announce import Announcer
 from tasks.clock import Bundled
+from tasks.intake import start_parts
 from tasks.measure import hand_over
-from tasks.parts import start_parts
 from tasks.replicas import only_copied
 from tasks.stage import begin, close, conclude, expire, fail
 

@@ -16,9 +16,9 @@ from jobs.ledger import Acceptance
 from jobs.links import GROUP
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
-from tasks import handles
 from tasks.announce import Announcer
 from tasks.intake import new_job, record, validate
+from tasks.stage import index_remote_ids
 from tasks.ways import WORKFLOWS
 
 S = JobState
@@ -54,7 +54,7 @@ def change(run: Runtime, announcer: Announcer, job_id: str, decide: Decide, *, p
             written = run.ledger.write([move.announced(announcer.announcement(move.after))])[0]
             if written is not None:
                 announcer.to_flower([written])
-                handles.keep(run, [written])
+                index_remote_ids(run, [written])
                 return written
         elif time.monotonic() > end:
             raise IllegalMove(f"job {job_id} is being sent at the moment: try again when its answer is there")

@@ -1,6 +1,6 @@
 # One image for every role: workers, Flower, the simulator and the `settle` command.
 #   docker build -t settle:local .
-# A folder deploy/wheelhouse (deploy/run-tests.sh makes one) is installed from if it is there, with no index; otherwise
+# A folder docker/wheelhouse (docker/run-tests.sh makes one) is installed from if it is there, with no index; otherwise
 # the index is asked. The hashes of the lock files are checked either way. No BuildKit needed.
 # `--build-arg EXTRAS=otel` adds what traces need (docs/metrics.md).
 ARG BASE_IMAGE=python:3.13-slim
@@ -10,14 +10,12 @@ ARG EXTRAS=
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 # The pattern matches nothing where there is no wheelhouse; the lock keeps COPY content.
-COPY requirements.lock requirements-otel.lock requirements-dev.lock deploy/wheelhous[e] wheelhouse/
-COPY deploy/install.sh deploy/build-tools.awk ./
+COPY requirements.lock requirements-otel.lock requirements-dev.lock docker/wheelhous[e] wheelhouse/
+COPY docker/install.sh docker/build-tools.awk ./
 RUN sh install.sh dependencies
-COPY pyproject.toml README.md LICENSE deploy/healthcheck.py ./
+COPY pyproject.toml README.md LICENSE docker/healthcheck.py ./
 COPY config config
-COPY interfaces interfaces
 COPY jobs jobs
-COPY observability observability
 COPY patches patches
 COPY providers providers
 COPY settle_jobs settle_jobs

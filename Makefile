@@ -47,11 +47,11 @@ test-faults: install ## Break it on purpose: kill -9, restart Redis, cut connect
 test-tls: install $(VENV)-redis/redis-server ## Redis over TLS: fetches a redis-server that has it, if there is none
 	TLS_REDIS=$(abspath $(VENV)-redis/redis-server) $(BIN)/python -m pytest tests/tls $(ARGS)
 
-$(VENV)-redis/redis-server: deploy/tls-redis.sh
-	deploy/tls-redis.sh $(VENV)-redis
+$(VENV)-redis/redis-server: docker/tls-redis.sh
+	docker/tls-redis.sh $(VENV)-redis
 
 test-containers: install ## Real containers: pytest-celery and the compose file (Docker, or a private engine)
-	PYTHON=$(BIN)/python deploy/run-tests.sh $(ARGS)
+	PYTHON=$(BIN)/python docker/run-tests.sh $(ARGS)
 
 test-metrics: install ## Metrics, alerts and dashboard against a real Prometheus (on the PATH, or Debian's package)
 	PATH="$$(tests/metrics/prometheus.sh $(VENV)-prometheus):$$PATH" $(BIN)/python -m pytest tests/metrics $(ARGS)
@@ -118,7 +118,7 @@ check: lint types test docs test-docs ## All that must pass before a merge
 reference: install ## Write docs/reference and the pictures that come from the code again
 	$(BIN)/python -m docs.scripts.reference
 	$(BIN)/python -m docs.scripts.pictures
-	$(BIN)/python -m interfaces.cli.reference docs/reference
+	$(BIN)/python -m workflows.command.reference docs/reference
 
 audit: $(VENV)-audit/.installed ## Known vulnerabilities of every pinned package; asks PyPI
 	$(VENV)-audit/bin/pip-audit --strict --disable-pip --require-hashes $(foreach lock,requirements-dev.lock audit/requirements.lock examples/requirements.lock docs/requirements.lock,-r $(lock)) $(ARGS)

@@ -1,4 +1,4 @@
-"""Wires Settle together: settings (the only reader of the environment), the Celery app, what a process shares."""
+"""Wires Settle together: settings (the only reader of the environment), the Celery app, what a process shares, logs."""
 
 from settle_jobs import require_own_packages
 

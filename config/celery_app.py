@@ -24,11 +24,9 @@ from kombu import Queue
 import tasks
 import workflows
 from config import runtime as shared
-from config import servers
+from config import servers, traces
+from config.logs import configure
 from config.settings import settings
-from observability import traces
-from observability.logs import configure
-from observability.watching import watch
 from patches import patch_once
 from providers import installed
 
@@ -116,12 +114,11 @@ def make_app() -> Celery:
     )
     # By name: a worker of the poll queue runs the clock, one of the intake queue receives triggers.
     celery.steps["consumer"].update({"tasks.clock:Clock", "tasks.receive:Intake"})
-    celery.steps["worker"].add("observability.metrics.serving:Serving")
+    celery.steps["worker"].add("config.metrics.serving:Serving")
     return celery
 
 
 patch_once()
-shared.watch_requests(watch)
 app = make_app()
 
 

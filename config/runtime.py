@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import wait
 from functools import cached_property
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from redis.retry import Retry
 
 from config import servers
 from config.settings import CoreSettings, settings
+from config.watching import watch
 from jobs.clock import Clock, ServerClock
 from jobs.ledger import Ledger
 from jobs.plans import Plans
@@ -31,12 +32,8 @@ from jobs.storage import Storage
 from providers import discover
 from providers.base import Provider
 from providers.settings import ProviderSettings
-from providers.watch import Watch
 
 T = TypeVar("T")
-
-#: Given a provider's name, all settings and its own: what measures its requests, or None.
-Watcher = Callable[[str, CoreSettings, ProviderSettings], Watch | None]
 
 
 class EventLoop:
@@ -169,7 +166,7 @@ class Runtime:
         made = discover()[name](self.settings.provider(name), self.ledger)
         made.files = self._stored
         if hasattr(made, "http"):  # a provider without an API has none
-            made.http.watch = _watch(name, self.settings, made.settings)
+            made.http.watch = watch(name, self.settings, made.settings)
         return made
 
     def _stored(self, uri: str) -> Iterator[bytes]:
@@ -189,7 +186,6 @@ class Runtime:
 
 
 _current: Runtime | None = None
-_watcher: Watcher | None = None
 _making = threading.Lock()
 
 #: How often this process tries again to reach a Redis that is away.
@@ -211,16 +207,6 @@ def be_patient() -> None:
     """Outlast a fail-over: what a worker has just learnt from a provider would be lost with the call that writes it."""
     global _retries
     _retries = 14
-
-
-def watch_requests(watcher: Watcher) -> None:
-    """Measure the requests of every provider made from now on."""
-    global _watcher
-    _watcher = watcher
-
-
-def _watch(name: str, everything: CoreSettings, own: ProviderSettings) -> Watch | None:
-    return _watcher(name, everything, own) if _watcher is not None else None
 
 
 def use(replacement: Runtime | None) -> None:

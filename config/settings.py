@@ -33,12 +33,12 @@ from pydantic_settings import (
 )
 
 from config import embedded, servers, targets, tls
-from config.suggest import did_you_mean
 from config.targets import DownstreamSettings, WebhookSettings
 from config.tls import BrokerTLSSettings, RedisTLSSettings
 from jobs.errors import ConfigurationError
 from jobs.ledger import ClaimLimits
 from jobs.names import QueueName
+from jobs.nearest import did_you_mean
 from jobs.trace import traceparent
 from providers import discover
 from providers.settings import ProviderSettings

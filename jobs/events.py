@@ -1,6 +1,6 @@
 """What an event is: the types of everything that is told of a job, and the JSON Schema made of them.
 
-One form for all: `settle events --json`, `interfaces.events`, the `data` of a webhook, the argument of a downstream
+One form for all: `settle events --json`, `workflows.events`, the `data` of a webhook, the argument of a downstream
 task. `docs/events.schema.json` is what `schema()` gives; a test compares them, and holds every event of a whole run
 against it.
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 #: The other packages of the wheel, by the names under which Python imports them.
-PACKAGES = ("config", "jobs", "patches", "providers", "simulator", "tasks", "workflows", "interfaces", "observability")
+PACKAGES = ("config", "jobs", "patches", "providers", "simulator", "tasks", "workflows")
 #: The folder that holds all of them: site-packages, or a checkout.
 HOME = Path(__file__).parents[1]
 #: The exit code of the command for a broken set-up.
@@ -64,6 +64,6 @@ def main() -> NoReturn:
     except Shadowed as error:
         sys.stderr.write(f"settle: {error}\n")
         sys.exit(_SETUP)
-    from interfaces.cli import main as command
+    from workflows.command import main as command
 
     command()

@@ -6,11 +6,11 @@ import asyncio
 import logging
 
 from config.runtime import Runtime
+from config.traces import traced
 from jobs.errors import ConfigurationError
 from jobs.policy import backoff
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState
-from observability.traces import traced
 from providers.errors import PermanentError, ProviderError
 
 logger = logging.getLogger(__name__)

@@ -1,8 +1,7 @@
-"""The clock: wakes due jobs, and sends jobs on to their next stage.
+"""The clock: wakes due jobs. It runs on the consumer's timer in every worker of the poll queue.
 
-It runs on the consumer's timer in every worker of the poll queue. No scheduler process and no leader: each tick claims
-atomically, so any number of clocks wake a job once. When nothing is due it sleeps until something is; the sorted set
-holds the backlog, the queue only a few bundles.
+No scheduler process and no leader: each tick claims atomically, so any number of clocks wake a job once. When nothing
+is due it sleeps until something is; the sorted set holds the backlog, the queue only a few bundles.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Task, current_app
@@ -19,18 +18,18 @@ from celery.worker.request import Request as CeleryRequest
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError, ResponseError
 
+from config import checks, metrics
 from config.fail_points import reach
 from config.runtime import Runtime
 from config.settings import settings
 from jobs.errors import SettleError
 from jobs.ledger import Bundle, Claim
-from jobs.record import Job
 from jobs.refusals import DOCTOR, refusal
 from jobs.states import JobState
-from observability import checks, metrics
 from providers.errors import scrub
+from tasks.backlog import crowded
+from tasks.onward import STAGES, send_on
 from tasks.repeat import Repeating
-from tasks.ways import WORKFLOWS
 
 logger = logging.getLogger(__name__)
 
@@ -50,18 +49,6 @@ _SHORTEST = 0.005
 
 #: The clock of this process, and the thread that it ticks in.
 _ticking: tuple[Clock, int] | None = None
-
-#: The stages that follow a terminal status, each by the state that a job waits for it in.
-STAGES = {
-    JobState.FETCHING: "settle.fetch",
-    JobState.VERIFYING: "settle.verify",
-    JobState.EMITTING: "settle.emit",
-}
-
-#: Jobs in one message of the fetch stage: what a message costs is then little beside their files.
-JOBS_PER_FETCH = 16
-
-FILES_QUEUE = "settle.files"
 
 
 def nudge() -> None:
@@ -175,76 +162,6 @@ def _family(run: Runtime, job_id: str) -> dict[str, str]:
         return {"root_id": run.ledger.get(job_id).root or job_id, "parent_id": job_id}
     except SettleError:  # the record is of a newer version: whoever reads the message finds that out
         return {"root_id": job_id, "parent_id": job_id}
-
-
-def send_on(run: Runtime, jobs: Iterable[Job], claims: Mapping[str, int] | None = None) -> None:
-    """Publish the stage that each job waits for, with the rest of its chain behind it.
-
-    Args:
-        run: the runtime.
-        jobs: of one provider, in the states of `STAGES`; others are left out.
-        claims: under which their stages may begin, if they were claimed.
-
-    Raises:
-        OperationalError: the broker is away; jobs that were not published are claimed again after their lease.
-    """
-    claims = claims or {}
-    files = []
-    for job in jobs:
-        if job.workflow not in WORKFLOWS:
-            logger.error("unknown_workflow", extra={"fields": {"job_id": job.id}})
-        elif job.state is JobState.FETCHING:
-            files.append(job)
-        elif job.state in STAGES:
-            rest = WORKFLOWS[job.workflow].rest(job.id, STAGES[job.state], claims.get(job.id))
-            rest.apply_async(**_parents([job]))
-    for some in _together(files, run.settings.small_files):
-        seqs = {"seqs": [claims[job.id] for job in some]} if claims else {}
-        current_app.tasks["settle.fetch"].apply_async(args=tuple(job.id for job in some), kwargs=seqs, **_parents(some))
-
-
-def _parents(jobs: Sequence[Job]) -> dict[str, Any]:
-    """Under which root Flower shows a message: one about a single job belongs to it, one about many to none."""
-    return {"root_id": jobs[0].root or jobs[0].id, "parent_id": jobs[0].id} if len(jobs) == 1 else {}
-
-
-def _together(jobs: Sequence[Job], most: int) -> Iterator[list[Job]]:
-    """Jobs whose files are small together, by the promised lengths; one whose files may be large comes alone."""
-    some: list[Job] = []
-    weight = 0
-    for job in jobs:
-        size = promised(job)
-        if size is None or size > most:
-            yield [job]
-            continue
-        if some and (weight + size > most or len(some) == JOBS_PER_FETCH):
-            yield some
-            some, weight = [], 0
-        some.append(job)
-        weight += size
-    if some:
-        yield some
-
-
-def promised(job: Job) -> int | None:
-    """The length of a job's files together, in bytes; none if it is not known of each."""
-    sizes = [artifact.size for artifact in job.artifacts]
-    return None if None in sizes else sum(size for size in sizes if size is not None)
-
-
-def crowded(run: Runtime, provider: str) -> bool:
-    """Whether messages of more jobs wait for the file workers than may be outstanding. Each lease looks again.
-
-    A message that was not heard of is then in that queue, and no other is published.
-    """
-    limits = run.settings.claim_limits(provider)
-    with current_app.connection_for_write() as connection:
-        channel: Any = connection.default_channel
-        try:
-            waiting = int(channel.queue_declare(FILES_QUEUE, passive=True).message_count)
-        except connection.channel_errors:  # Redis knows no empty queues
-            return False
-    return waiting * JOBS_PER_FETCH >= limits.bundles * limits.bundle_size
 
 
 class Clock(Repeating):

@@ -12,17 +12,17 @@ from celery import Celery, Task, shared_task
 
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
+from config.traces import traced
 from jobs.artifacts import Artifact, Inspector
 from jobs.errors import ArtifactError, ConfigurationError, SettleError, SizeMismatch
 from jobs.policy import backoff
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState
-from observability.traces import traced
 from providers.errors import PermanentError, ProviderError
 from tasks import gate
 from tasks.announce import Announcer
-from tasks.clock import send_on
 from tasks.emit import emit_held
+from tasks.onward import send_on
 from tasks.stage import begin, conclude, fail
 from tasks.verify import verify_held
 from tasks.ways import WORKFLOWS

@@ -9,10 +9,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from config import metrics
 from config.runtime import Runtime
 from jobs.policy import RETRY_AFTER_CAP
 from jobs.record import Job
-from observability import metrics
 from providers.errors import Busy, NotReady, TransientError, Unauthorized
 from tasks.announce import Announcer
 from tasks.stage import conclude

@@ -19,6 +19,7 @@ from celery.worker.request import Request as CeleryRequest
 from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
 
+from config import metrics, traces
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
 from jobs.errors import ConfigurationError, InvalidJob
@@ -30,10 +31,7 @@ from jobs.record import Failure, Job, check_job_id, digest_of
 from jobs.refusals import PartlyAccepted
 from jobs.states import JobState
 from jobs.trace import traceparent
-from observability import metrics, traces
-from providers.base import Part
-from providers.errors import NotSent
-from providers.trigger import MAX_LINKS, Options, check_root_id, problems, request_of
+from providers.trigger import MAX_LINKS, Options, check_root_id, problems
 from tasks.announce import REDACTED, Announcer
 
 logger = logging.getLogger(__name__)
@@ -47,9 +45,6 @@ NOT_ALLOWED = "this queue is not one of SETTLE_LINK_QUEUES; name one of those, o
 
 #: Between two attempts to record a trigger while the ledger is away, seconds.
 _PATIENCE = 2.0
-
-#: Parts that are recorded between two renewals of the lease.
-PARTS_AT_ONCE = 200
 
 
 class RedactedRequest(CeleryRequest):
@@ -263,35 +258,6 @@ def record_all(run: Runtime, announcer: Announcer, jobs: Sequence[tuple[Job, str
     if refused is not None:
         raise refused
     return [answer for _, _, answer in written]
-
-
-def start_parts(run: Runtime, announcer: Announcer, job: Job, parts: Sequence[Part]) -> list[str]:
-    """Record the parts of a job; those that are recorded already stay as they are.
-
-    Batch by batch, so that no lease and no event loop waits for all.
-
-    Returns:
-        The ids that belong to other requests, so that their parts could not be recorded.
-
-    Raises:
-        NotSent: somebody else has taken the job over, and goes on with it.
-    """
-    refused: list[str] = []
-    for start in range(0, len(parts), PARTS_AT_ONCE):
-        if start and not run.ledger.renew(job, run.settings.lease):
-            raise NotSent("the claim was over before all members were recorded")
-        batch = []
-        for part in parts[start : start + PARTS_AT_ONCE]:
-            try:
-                batch.append(
-                    new_job(run, part.id, part.workflow, request_of(part.workflow), (), dict(part.kwargs), parent=job)
-                )
-            except InvalidJob:  # an id too long, deep inside of other groups
-                refused.append(part.id)
-        answers = record_all(run, announcer, [(job, f"settle.{job.workflow}") for job in batch])
-        refused += [made.id for made, answer in zip(batch, answers, strict=True) if answer is Acceptance.CONFLICT]
-        reach(run.settings, "group.midway")
-    return refused
 
 
 def _start(eta: str | None) -> float | None:

@@ -12,16 +12,16 @@ from collections.abc import Iterator, Sequence
 from celery import Task, shared_task
 
 from config.runtime import Runtime, runtime
+from config.traces import traced
 from jobs.errors import InvalidJob, JobNotFound, RecordTooNew
 from jobs.measure import measure as measured
 from jobs.policy import backoff
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState
-from observability.traces import traced
 from providers import discover
 from providers.base import Operation
 from tasks.announce import Announcer
-from tasks.clock import crowded
+from tasks.backlog import crowded
 from tasks.stage import begin, conclude
 
 logger = logging.getLogger(__name__)

@@ -14,20 +14,21 @@ from typing import Any
 
 from celery import Task, shared_task
 
+from config import metrics
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
+from config.traces import traced
 from jobs.errors import ConfigurationError
 from jobs.learning import Lesson
 from jobs.policy import RETRY_AFTER_CAP, PollPolicy, backoff, countdown, remaining
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState
-from observability import metrics
-from observability.traces import traced
 from providers.base import Observation, Verdict
 from providers.errors import Busy, LostAnswer, ProviderError
 from tasks import gate
 from tasks.announce import Announcer
-from tasks.clock import Bundled, send_on
+from tasks.clock import Bundled
+from tasks.onward import send_on
 from tasks.stage import begin, close, conclude, expire
 
 logger = logging.getLogger(__name__)

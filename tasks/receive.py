@@ -9,9 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,16 +19,16 @@ from kombu.utils.json import loads
 from redis import Redis
 from redis.exceptions import RedisError
 
-from config import servers
+from config import metrics, servers
 from config.runtime import Runtime
 from config.settings import settings
 from jobs.errors import InvalidJob
 from jobs.inbox import Inbox
 from jobs.record import Job
 from jobs.refusals import DOCTOR, PartlyAccepted
-from observability import metrics
 from providers.errors import scrub
 from tasks.announce import Announcer
+from tasks.arrivals import Arrivals
 from tasks.clock import nudge
 from tasks.intake import new_job, record_all
 from tasks.repeat import Repeating
@@ -45,12 +44,6 @@ _AT_ONCE = 50
 
 #: Between two looks while Redis tells of arrivals, seconds: for what was taken and not done, and should one go unheard.
 _SELDOM = 1.0
-
-#: Between two tries, and between two looks at whether the connection still lives, seconds.
-_AGAIN = 5.0
-
-#: Many arrivals in this time are told once, seconds.
-_PAUSE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,65 +161,6 @@ def _tell(run: Runtime, providers: Collection[str], refused: Mapping[str, Sequen
         elif run.causes.news(f"accept {provider}", reason):
             fields = {"provider": provider, "job_id": ids[0], "reason": scrub(reason), "remedy": DOCTOR}
             logger.error("jobs_not_recorded", extra={"fields": fields})
-
-
-class Arrivals(threading.Thread):
-    """Listens to one queue, so that nobody has to look at it many times a second: Redis tells when something arrives.
-
-    `CLIENT TRACKING` is meant for caches: whoever has read a key is told, once, when it changes. Here a thread reads
-    the length of the queue and waits to be told. It only brings the next look forward: where Redis does not know the
-    command, does not allow it or is away, `listening` is false, and looking often does.
-
-    Args:
-        redis: a client of the broker that speaks RESP3 (`protocol=3`), and is used for nothing else.
-        queue: the list that clients push to.
-        tell: called, in this thread, when there is something in the queue.
-    """
-
-    def __init__(self, redis: Redis, queue: str, tell: Callable[[], object]) -> None:
-        super().__init__(name="settle-arrivals", daemon=True)
-        self._redis: Any = redis
-        self._queue = queue
-        self._tell = tell
-        self._over = threading.Event()
-        self.listening = False
-
-    def stop(self) -> None:
-        """Listen no more. Does not wait for the thread, which ends within seconds."""
-        self._over.set()
-
-    def run(self) -> None:
-        """Listen until stopped, also after a connection was lost."""
-        while not self._over.is_set():
-            try:
-                self._listen()
-            except RedisError as error:
-                logger.debug("arrivals_unheard", extra={"fields": {"error": type(error).__name__}})
-            finally:
-                self.listening = False
-            self._over.wait(_AGAIN)
-        self._redis.close()
-
-    def _listen(self) -> None:
-        connection = self._redis.connection_pool.get_connection()
-        try:
-            self._ask(connection, "CLIENT", "TRACKING", "ON")
-            while not self._over.is_set():
-                waiting = self._ask(connection, "LLEN", self._queue)
-                self.listening = True
-                if waiting:
-                    self._tell()
-                    self._over.wait(_PAUSE)
-                if connection.can_read(timeout=_AGAIN):
-                    connection.read_response(push_request=True)
-        finally:
-            connection.disconnect()
-            self._redis.connection_pool.release(connection)
-
-    @staticmethod
-    def _ask(connection: Any, *command: str) -> Any:
-        connection.send_command(*command)
-        return connection.read_response()
 
 
 class Intake(Repeating):

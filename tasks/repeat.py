@@ -11,8 +11,8 @@ from celery import bootsteps
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from config import metrics
 from jobs.refusals import DOCTOR, Causes, refusal
-from observability import metrics
 from providers.errors import scrub
 
 logger = logging.getLogger(__name__)

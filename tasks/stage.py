@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
 from celery import Task
 
+from config import metrics
 from config.runtime import Runtime
 from jobs.errors import JobNotFound
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
-from observability import metrics
-from providers import discover
+from tasks import handles
 from tasks.announce import Announcer
 from tasks.cancel import cancel_all
 
@@ -73,27 +72,8 @@ def conclude(run: Runtime, moves: Sequence[Move], announcer: Announcer) -> list[
             logger.info("job_moved", extra={"fields": _fields(move.before, job)})
     if changed:
         announcer.to_flower(changed)
-        index_remote_ids(run, changed)
+        handles.keep(run, changed)
     return [job for job in written if job is not None]
-
-
-def index_remote_ids(run: Runtime, jobs: Iterable[Job]) -> None:
-    """Remember which job each remote id means, for notifications that know no id of ours, until the last deadline.
-
-    Only where a provider declares such notifications; one that is missing costs nothing.
-
-    Raises:
-        RedisError: the ledger is away.
-    """
-    by_provider: defaultdict[str, list[Job]] = defaultdict(list)
-    for job in jobs:
-        if job.state is JobState.POLLING and (job.receipt or {}).get("remote_id"):
-            by_provider[job.provider].append(job)
-    for name, polled in by_provider.items():
-        notification = discover()[name].notification if name in discover() else None
-        if notification is not None and notification.by_remote_id:
-            handles = {str((job.receipt or {})["remote_id"]): job.id for job in polled}
-            run.ledger.keep_handles(name, handles, max(job.deadline_at for job in polled))
 
 
 def _fields(before: Job, job: Job) -> dict[str, Any]:

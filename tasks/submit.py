@@ -11,28 +11,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from celery import Task, shared_task
 from pydantic import ValidationError
 
+from config import metrics
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
+from config.traces import traced
 from jobs.errors import ConfigurationError, InvalidJob, RecordTooNew
 from jobs.policy import RETRY_AFTER_CAP, backoff, countdown
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState, Wish
-from observability import metrics
-from observability.traces import traced
 from providers.base import Located, Operation
 from providers.errors import LostAnswer, NotSent, PermanentError, ProviderError, TransientError
 from providers.trigger import problems
 from tasks import gate
 from tasks.announce import Announcer
 from tasks.clock import Bundled
-from tasks.intake import start_parts
 from tasks.measure import hand_over
+from tasks.parts import start_parts
+from tasks.replicas import only_copied
 from tasks.stage import begin, close, conclude, expire, fail
 
 logger = logging.getLogger(__name__)
@@ -44,9 +45,6 @@ _DOUBT_CAP = 900.0
 
 #: From a submission whose answer was lost to the next one, as multiples of `doubt_grace`; the last one stands for more.
 _RESEND_AFTER = (1, 12, 48, 180)
-
-#: A replica that is well answers within milliseconds; one that does not is as good as none, seconds.
-_COPIED_WITHIN = 1.0
 
 
 @shared_task(name="settle.submit", bind=True, ignore_result=True, base=Bundled)
@@ -65,7 +63,7 @@ def submit(self: Task, *job_ids: str, seqs: list[int] | None = None, bundle: str
         fresh = [job for job in jobs if job.state is JobState.ACCEPTED]
         if not (asked and gate.send_back(run, announcer, fresh)):  # asking may have closed the gate
             ready += _ready(run, announcer, fresh, admission)
-        ready = _only_copied(run, announcer, ready)
+        ready = only_copied(run, announcer, ready)
         if ready:
             reach(run.settings, "submit.after_intent")
         answers = run.loop.run(_send_all(run, ready, announcer))
@@ -121,38 +119,6 @@ def _ready(run: Runtime, announcer: Announcer, jobs: list[Job], admission: gate.
             continue
         moves.append(job.to(JobState.SUBMITTING, now=now, due_at=now + run.settings.lease, intent=intent))
     return [job for job in conclude(run, moves, announcer) if job.state is JobState.SUBMITTING]
-
-
-def _only_copied(run: Runtime, announcer: Announcer, jobs: Sequence[Job]) -> list[Job]:
-    """Those whose intent is on as many replicas as the settings ask for; the others go back to wait, nothing was sent.
-
-    Redis replicates after it has answered: a fail-over may forget what it answered last, and a job whose intent is lost
-    would be submitted a second time.
-    """
-    wanted = run.settings.replicas()
-    if not wanted or not jobs:
-        return list(jobs)
-    copied = run.ledger.copied(jobs, wanted, _COPIED_WITHIN)
-    waiting = [job for job, known in zip(jobs, copied, strict=True) if not known]
-    if waiting:
-        logger.warning("intent_not_copied", extra={"fields": {"provider": waiting[0].provider, "jobs": len(waiting)}})
-        failure = Failure("replicas", f"fewer than {wanted} replicas of the ledger know the intent: nothing was sent")
-        now = run.clock.now()
-        conclude(
-            run,
-            [
-                job.to(
-                    JobState.ACCEPTED,
-                    now=now,
-                    due_at=now + backoff(job.attempts + 1),
-                    failure=failure,
-                    attempts=job.attempts + 1,
-                )
-                for job in waiting
-            ],
-            announcer,
-        )
-    return [job for job, known in zip(jobs, copied, strict=True) if known]
 
 
 def _settle_doubts(

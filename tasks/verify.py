@@ -9,12 +9,12 @@ from celery import Task, shared_task
 
 from config.fail_points import reach
 from config.runtime import Runtime, runtime
+from config.traces import traced
 from jobs.artifacts import Artifact, Inspector, Verification
 from jobs.errors import ArtifactError, DigestMismatch, DuplicateLine, LineCountMismatch, LineLengthMismatch
 from jobs.policy import backoff
 from jobs.record import Failure, Job, Move
 from jobs.states import JobState
-from observability.traces import traced
 from providers.unique_tokens.distinct import Distinct
 from tasks.announce import Announcer
 from tasks.stage import begin, break_chain, conclude, fail

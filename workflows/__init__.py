@@ -1,1 +1,1 @@
-"""What callers trigger: one module per provider, each readable as a sentence. Nothing else lives here."""
+"""What callers trigger: one module per provider, each readable as a sentence; and the `settle` command."""

@@ -321,7 +321,7 @@ class CommonsDB(Provider):
 
     async def probe(self) -> list[Probe]:
         """What the calls that change nothing tell; see `providers/commonsdb/probe.py`."""
-        return await probe(self, self.signer, self.stamper)
+        return await probe(self)
 
 
 PROVIDER = CommonsDB

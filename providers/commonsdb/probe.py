@@ -5,15 +5,16 @@ from __future__ import annotations
 import email.utils
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.errors import ConfigurationError
-from providers.base import Probe, Provider
+from providers.base import Probe
 from providers.commonsdb import shown
 from providers.commonsdb.identifier import cid_v1
-from providers.commonsdb.signing import Signer
-from providers.commonsdb.stamps import Stamper
 from providers.errors import NotReady, ProviderError, Unauthorized
+
+if TYPE_CHECKING:
+    from providers.commonsdb import CommonsDB
 
 #: Nobody can have declared this: an identifier holds a time, and this object has none.
 _NOBODY = cid_v1({"name": "settle doctor"})
@@ -25,7 +26,7 @@ _OFF = 30.0
 _RENEW = "put one that is in force into the file that SETTLE_COMMONSDB__CREDENTIALS_FILE names, and restart the workers"
 
 
-async def probe(provider: Provider, signer: Signer, stamper: Stamper) -> list[Probe]:
+async def probe(provider: CommonsDB) -> list[Probe]:
     """Ask for what nobody declared, have a stamp made, and look at the key.
 
     Raises:
@@ -33,13 +34,13 @@ async def probe(provider: Provider, signer: Signer, stamper: Stamper) -> list[Pr
     """
     probes = await _status(provider)
     probes += [await _shown(provider, who) for who in ("metadata", "search")]
-    probes += _signing(provider, signer)
+    probes += _signing(provider)
     if provider.settings.signs:
-        probes.append(await _stamp(provider, stamper))
+        probes.append(await _stamp(provider))
     return probes
 
 
-async def _status(provider: Provider) -> list[Probe]:
+async def _status(provider: CommonsDB) -> list[Probe]:
     sent = provider.notes.now()
     answer = await provider.http.call("GET", f"/v1/status/{_NOBODY}")
     middle = (sent + provider.notes.now()) / 2
@@ -66,7 +67,7 @@ def _clock(headers: Mapping[str, str], ours: float) -> Probe:
     )
 
 
-async def _shown(provider: Provider, who: str) -> Probe:
+async def _shown(provider: CommonsDB, who: str) -> Probe:
     others = ", ".join(f'"{each}"' for each in ("metadata", "search") if each != who)
     remedy = f"set SETTLE_COMMONSDB__CONFIRM_BY=[{others}], or no job is confirmed"
     try:
@@ -81,19 +82,19 @@ async def _shown(provider: Provider, who: str) -> Probe:
     return Probe(f"{who} shows what nobody declared", remedy) if found else Probe(f"{who} answers as assumed")
 
 
-def _signing(provider: Provider, signer: Signer) -> list[Probe]:
+def _signing(provider: CommonsDB) -> list[Probe]:
     settings, what = provider.settings, "only declarations that their caller has signed can be sent"
     if not settings.signs:
         return [Probe(what, "set SETTLE_COMMONSDB__SIGNING_KEY_FILE, if metadata is to be declared")]
     try:
-        signer.check()
+        provider.signer.check()
     except ConfigurationError as error:
         return [Probe(what, str(error))]
     probes = [Probe("the signing key is a private P-256 key")]
     if settings.declarer_id is None:
         probes.append(Probe("each job must name its declarerId", "set SETTLE_COMMONSDB__DECLARER_ID"))
     try:
-        probes += [_valid(credential, provider.notes.now()) for credential in signer.credentials]
+        probes += [_valid(credential, provider.notes.now()) for credential in provider.signer.credentials]
     except ConfigurationError as error:
         probes.append(Probe("each job must bring its credentials", str(error)))
     return probes
@@ -112,9 +113,9 @@ def _valid(credential: Mapping[str, Any], now: float) -> Probe:
     return Probe(f"a credential is in force until {at.date()}")
 
 
-async def _stamp(provider: Provider, stamper: Stamper) -> Probe:
+async def _stamp(provider: CommonsDB) -> Probe:
     try:
-        _, at = await stamper.stamp(b"settle doctor")
+        _, at = await provider.stamper.stamp(b"settle doctor")
     except NotReady as error:
         return Probe(str(error), "check SETTLE_COMMONSDB__TSA_URL and SETTLE_COMMONSDB__TSA_HASH")
     off = at.timestamp() - provider.notes.now()

@@ -25,10 +25,10 @@ from kombu.exceptions import OperationalError
 
 import simulator
 from config.embedded import EmbeddedRedis
-from interfaces.cli.stack import Process, celery, pointed_at, running
 from jobs.ledger import Ledger
 from tests.forked import python
 from tests.waiting import PATIENCE
+from workflows.command.stack import Process, celery, pointed_at, running
 
 from .servers import Servers, servers
 
@@ -62,7 +62,7 @@ class House:
 
     def settle(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run the command to its end, as a person would."""
-        return python("-m", "interfaces.cli", *arguments, env=self.environment, stdin=stdin, timeout=90)
+        return python("-m", "workflows.command", *arguments, env=self.environment, stdin=stdin, timeout=90)
 
     def send(self, workflow: str, kwargs: dict[str, Any], job_id: str | None = None) -> Any:
         """Trigger a workflow by name, from a client that has none of our code; again, under the same id, if it must."""

@@ -11,9 +11,9 @@ import sys
 from config import runtime as shared
 from config.runtime import Runtime
 from config.settings import settings
-from interfaces.cli import main
-from interfaces.schedules.beat import TickScheduler
 from jobs.clock import ServerClock
+from workflows.command import main
+from workflows.schedules.beat import TickScheduler
 
 #: Seconds of its clock in one second.
 SPEED = 60.0

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 from kombu.exceptions import ChannelError
 
-from interfaces.cli.stack import Process, signing
 from simulator import samples
 from tests.waiting import until
+from workflows.command.stack import Process, signing
 
 from .conftest import PYTHON, House
 from .test_robust import QUICK

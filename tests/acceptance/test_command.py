@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from interfaces.cli.stack import Process, running
 from simulator import samples
-from tests.cli.terminal import Terminal
+from tests.command.terminal import Terminal
 from tests.waiting import until
+from workflows.command.stack import Process, running
 
 from .conftest import PYTHON, House
 
@@ -107,7 +107,7 @@ def test_dev_ends_what_it_started_when_it_is_terminated(tmp_path: Path) -> None:
     """SIGTERM, as a supervisor sends it: workers, Redis, Flower and the simulated APIs end, too."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SETTLE_")}
     seen: list[str] = []
-    command = [PYTHON, "-m", "interfaces.cli", "dev", "--state-dir", str(tmp_path)]
+    command = [PYTHON, "-m", "workflows.command", "dev", "--state-dir", str(tmp_path)]
     dev = Process("dev", command, clean, lambda _, line: seen.append(line))
     with running(dev):
         port = int(dev.wait_for("ready. Simulated APIs at", 60).rsplit(":", 1)[1])

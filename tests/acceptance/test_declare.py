@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.cli.stack import signing
 from simulator import samples
+from workflows.command.stack import signing
 
 from .conftest import House
 

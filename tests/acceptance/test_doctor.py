@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from interfaces.cli.stack import Process, running
-from tests.cli.schema import checked
+from tests.command.schema import checked
 from tests.forked import python
+from workflows.command.stack import Process, running
 
 from .conftest import PYTHON, House
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
 
 def _doctor(house: House, *arguments: str, **settings: str) -> tuple[int, list[dict[str, Any]]]:
     environment = {**house.environment, "SETTLE_FLOWER__PASSWORD": "x", **settings}
-    done = python("-m", "interfaces.cli", "doctor", "--json", *arguments, env=environment)
+    done = python("-m", "workflows.command", "doctor", "--json", *arguments, env=environment)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, checked("doctor", done.stdout)
 

@@ -12,14 +12,14 @@ import redis
 
 from config.embedded import EmbeddedRedis
 from config.fail_points import DELIVERY_POINTS
-from interfaces.cli.stack import Process, running
 from jobs.ledger import Ledger
 from jobs.record import Job
 from jobs.states import TERMINAL, JobState
 from simulator import samples
+from tests.emission.conftest import SECRET
+from tests.emission.receiver import Endpoint, listening
 from tests.waiting import until
-from tests.webhooks.conftest import SECRET
-from tests.webhooks.receiver import Endpoint, listening
+from workflows.command.stack import Process, running
 
 from .conftest import PYTHON, House
 from .test_chains import _billing, _told
@@ -27,7 +27,7 @@ from .test_chains import _billing, _told
 pytestmark = [pytest.mark.acceptance]
 
 EVERY = json.dumps([state.value for state in JobState])
-SETTLE = [PYTHON, "-m", "interfaces.cli"]
+SETTLE = [PYTHON, "-m", "workflows.command"]
 
 
 def _environment(url: str, endpoint: Endpoint, **more: str) -> dict[str, str]:

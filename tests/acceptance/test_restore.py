@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from simulator import samples
-from tests.cli.schema import checked
+from tests.command.schema import checked
 from tests.waiting import until
 
 from .conftest import House

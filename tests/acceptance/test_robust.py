@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from redis.exceptions import OutOfMemoryError
 
-from interfaces.cli.stack import Process, running
 from simulator import samples
 from tests.waiting import until
+from workflows.command.stack import Process, running
 
 from .conftest import PYTHON, House
 
@@ -176,7 +176,7 @@ def test_a_full_redis_stops_the_intake_and_nothing_else(house: House) -> None:
     with pytest.raises(OutOfMemoryError):
         house.redis.set("a", "b")
     told = subprocess.run(
-        [PYTHON, "-m", "interfaces.cli", "submit", "lettrlabs.delete", "--input", "-", "--id", "o-3"],
+        [PYTHON, "-m", "workflows.command", "submit", "lettrlabs.delete", "--input", "-", "--id", "o-3"],
         input='{"id": 1}', env=house.environment, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert (told.returncode, "Redis is full" in told.stderr) == (5, True), told.stderr

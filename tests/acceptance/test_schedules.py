@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.cli.stack import Process, running
 from jobs.states import JobState
 from tests.waiting import until
+from workflows.command.stack import Process, running
 
 from .conftest import PYTHON, House
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.cli.stack import celery
 from simulator import samples
 from tests.waiting import until
+from workflows.command.stack import celery
 
 from .conftest import House
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from interfaces.cli.stack import Process
 from jobs.errors import JobFailed
 from simulator import samples
 from tests.waiting import until
+from workflows.command.stack import Process
 
 from .conftest import House
 from .test_robust import QUICK

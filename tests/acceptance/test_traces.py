@@ -86,7 +86,7 @@ def test_the_command_is_part_of_the_trace_that_started_it(house: House, received
         path = tmp_path / file
         path.write_text(json.dumps(body))
         done = subprocess.run(
-            [PYTHON, "-m", "interfaces.cli", "submit", "lettrlabs.convert", "--input", str(path), "--wait"],
+            [PYTHON, "-m", "workflows.command", "submit", "lettrlabs.convert", "--input", str(path), "--wait"],
             env=environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -119,8 +119,7 @@ def test_tracing_without_the_library_is_refused_at_the_start(house: House) -> No
     assert "settle-jobs[otel]" in refused.stderr
     # Not by the name of the library alone: redis-py looks for it, too.
     off = (
-        "import sys, config.celery_app, tasks.poll;"
-        "print({'observability.otel', 'opentelemetry.exporter'} & set(sys.modules))"
+        "import sys, config.celery_app, tasks.poll; print({'config.otel', 'opentelemetry.exporter'} & set(sys.modules))"
     )
     fine = subprocess.run([PYTHON, "-c", off], env=house.environment, capture_output=True, text=True, check=False)
     assert fine.stdout.strip() == "set()", fine.stderr

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from config.embedded import free_port
-from interfaces.cli.stack import Process, running
 from jobs.errors import JobFailed
 from tests.notices import OTHER_SECRET, SECRET
 from tests.packages import ROOT, blocks, install
 from tests.waiting import until
+from workflows.command.stack import Process, running
 
 from .acme import KEY, PROOF, Acme, serving
 from .conftest import PYTHON, House, _house
@@ -139,7 +139,7 @@ def test_news_from_the_api_comes_before_the_next_poll(tmp_path: Path, installed:
     login = {"SETTLE_FLOWER__PASSWORD": "not-a-secret", "SETTLE_FLOWER__PORT": port}
     address = f"http://127.0.0.1:{port}/hooks/acme"
     with _shop(tmp_path, installed, **rare, **login, SETTLE_ACME__WEBHOOK_SECRET=SECRET) as (house, acme):
-        flower = Process("flower", [PYTHON, "-m", "interfaces.cli", "flower"], house.environment, lambda *_: None)
+        flower = Process("flower", [PYTHON, "-m", "workflows.command", "flower"], house.environment, lambda *_: None)
         with running(flower):
             flower.wait_for("Visit me at")
             assert acme.tell(address, "slow-1") == 202  # before there is such a job

@@ -16,9 +16,9 @@ import redis
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from config.embedded import free_port
-from interfaces.cli.stack import Stack, celery
 from jobs.ledger import Ledger
 from tests.web.conftest import PASSWORD, USER, Site
+from workflows.command.stack import Stack, celery
 
 #: One process that does all, besides Flower and the simulator.
 WORKER = ("-n", "worker@%h", "-Q", "celery,settle.submit,settle.poll,settle.files", "-P", "threads", "-c", "4")
@@ -46,7 +46,7 @@ class Town(Site):
 
     def start(self) -> None:
         """Start Flower."""
-        self._flower = self.stack.start("flower", [sys.executable, "-m", "interfaces.cli", "flower"])
+        self._flower = self.stack.start("flower", [sys.executable, "-m", "workflows.command", "flower"])
         self._flower.wait_for("Visit me at")
 
     def stop(self) -> None:

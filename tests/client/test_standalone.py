@@ -26,18 +26,7 @@ with settle_client.Settle("memory://", "cache+memory://") as client:
     print(json.dumps([settle_client.__file__, job.id, job.state, known, light]))
 """
 
-OURS = [
-    "settle_jobs",
-    "patches",
-    "jobs",
-    "providers",
-    "config",
-    "tasks",
-    "workflows",
-    "simulator",
-    "interfaces",
-    "observability",
-]
+OURS = ["settle_jobs", "patches", "jobs", "providers", "config", "tasks", "workflows", "simulator"]
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ class Compose:
             "SIMULATOR_PORT": "0",
             "PROMETHEUS_PORT": "0",
         }
-        subprocess.run(["deploy/make-secrets.sh", "--simulated"], cwd=ROOT, env=self._environment, check=True)
+        subprocess.run(["docker/make-secrets.sh", "--simulated"], cwd=ROOT, env=self._environment, check=True)
 
     @property
     def mine(self) -> dict[str, str]:

@@ -68,7 +68,7 @@ def house(start: Start, simulator: Simulator, tmp_path: Path) -> House:
     _certificates(folder)
     listener.write_text(LISTENER)
     mounts = {str(folder): {"bind": CERTIFICATES, "mode": "ro"}}
-    own = {str(ROOT / "deploy" / "rabbitmq.conf"): "20-settle.conf", str(listener): "30-listener.conf"}
+    own = {str(ROOT / "docker" / "rabbitmq.conf"): "20-settle.conf", str(listener): "30-listener.conf"}
     configured = {source: {"bind": f"/etc/rabbitmq/conf.d/{name}", "mode": "ro"} for source, name in own.items()}
     broker = start(RABBITMQ_IMAGE, "broker", aliases=("another-name",), volumes={**mounts, **configured})
     start(REDIS_IMAGE, "ledger", Redis.command(), tmpfs={"/data": "mode=1777"}, user="root")

@@ -248,7 +248,7 @@ def test_without_secrets_nothing_starts(compose: Compose) -> None:
 
 
 def test_profiles_and_images_can_be_chosen(compose: Compose) -> None:
-    """Only what is asked for; monitoring reads the files of deploy/; every image has a variable of its own."""
+    """Only what is asked for; monitoring reads the files of docker/; every image has a variable of its own."""
     assert set(compose.run("config", "--services").split()) == ALWAYS
     images = {"APP_IMAGE", "REDIS_IMAGE", "PROMETHEUS_IMAGE", "GRAFANA_IMAGE"}
     chosen = {name: f"registry.example/{name.lower()}:1" for name in images}
@@ -262,9 +262,9 @@ def test_profiles_and_images_can_be_chosen(compose: Compose) -> None:
         if volume["type"] == "bind"
     }
     assert mounts == {
-        ("prometheus", "deploy/prometheus", "/etc/prometheus", True),
-        ("grafana", "deploy/grafana/provisioning", "/etc/grafana/provisioning", True),
-        ("grafana", "deploy/grafana/dashboards", "/etc/grafana/dashboards", True),
+        ("prometheus", "docker/prometheus", "/etc/prometheus", True),
+        ("grafana", "docker/grafana/provisioning", "/etc/grafana/provisioning", True),
+        ("grafana", "docker/grafana/dashboards", "/etc/grafana/dashboards", True),
     }
     for name, service in whole.items():
         assert service["read_only"], name

@@ -16,12 +16,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import CollectorRegistry
 
+from config import metrics, traces
+from config.otel import Spans
 from config.settings import made_of
+from config.watching import watch
 from jobs.record import Job
 from jobs.states import JobState
-from observability import metrics, traces
-from observability.otel import Spans
-from observability.watching import watch
 from providers.errors import ProviderError, Refused
 
 from .bench import client_of, failing, go

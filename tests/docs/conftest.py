@@ -16,7 +16,6 @@ import pytest
 import redis
 
 from config.embedded import free_port
-from interfaces.cli.stack import Stack
 from jobs.ledger import Ledger
 from jobs.record import Job
 from jobs.search import Query
@@ -25,6 +24,7 @@ from providers import discover
 from simulator.control import ControlClient
 from tests.docs.blocks import all_blocks
 from tests.waiting import until
+from workflows.command.stack import Stack
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -131,7 +131,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         own = {name: value for name, value in stack.environment.items() if name.startswith("SETTLE_")}
         flower = {"SETTLE_FLOWER__PASSWORD": password, "SETTLE_FLOWER__PORT": port}
         stack.environment |= flower
-        stack.start("flower", [sys.executable, "-m", "interfaces.cli", "flower"]).wait_for("Visit me at")
+        stack.start("flower", [sys.executable, "-m", "workflows.command", "flower"]).wait_for("Visit me at")
         url = own["SETTLE_REDIS_URL"]
         server = urlsplit(url)
         yield House(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import click
 
-from interfaces.cli import settle
+from workflows.command import settle
 
 #: Stands for anything in a line of output.
 ANYTHING = "…"

@@ -13,12 +13,12 @@ import httpx
 import pytest
 
 from config.embedded import EmbeddedRedis, free_port
-from interfaces.cli.stack import Process, running
 from jobs.states import JobState
 from tests.docs.blocks import ROOT, blocks
 from tests.notices import SECRET, installed, signed
 from tests.waiting import until
 from tests.web.conftest import Site, started
+from workflows.command.stack import Process, running
 
 #: As little as nginx needs around the block: one process, in the folder of the test.
 _AROUND = """

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from config.embedded import free_port
-from interfaces.cli.stack import Process, running
 from tests.acceptance.conftest import House, _house
 from tests.acceptance.servers import Servers
 from tests.packages import ROOT
+from workflows.command.stack import Process, running
 
 EXAMPLES = ROOT / "examples"
 PASSWORD = "a-password-of-the-tests"
@@ -80,7 +80,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
         house = _house(tmp, exits.enter_context(Servers(tmp)), exits)
         port = free_port()
         login = {"SETTLE_FLOWER__USER": "shop", "SETTLE_FLOWER__PASSWORD": PASSWORD, "SETTLE_FLOWER__PORT": str(port)}
-        command = [sys.executable, "-m", "interfaces.cli", "flower"]
+        command = [sys.executable, "-m", "workflows.command", "flower"]
         flower = Process("flower", command, {**house.environment, **login}, lambda _, line: house.log.append(line))
         exits.enter_context(running(flower))  # comes up while the worker does
         house.worker("-P", "threads", "-c", "2")

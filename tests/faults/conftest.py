@@ -21,8 +21,6 @@ import redis
 from celery import Celery
 
 import simulator
-from interfaces.actions import resolving
-from interfaces.cli.stack import Process, celery, pointed_at, running
 from jobs.errors import IllegalMove, JobNotFound
 from jobs.ledger import Event, Ledger
 from jobs.record import Job
@@ -33,6 +31,8 @@ from simulator.plans import PROVIDERS, Provider
 from tests.acceptance.conftest import House
 from tests.acceptance.servers import Servers
 from tests.waiting import until
+from workflows.acts import resolving
+from workflows.command.stack import Process, celery, pointed_at, running
 
 LEASE = 3.0
 #: A job may wait for so long beyond its lease and beyond what the provider itself needs, seconds.

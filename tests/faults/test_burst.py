@@ -7,7 +7,7 @@ import time
 import pytest
 
 from simulator.plans import PROVIDERS
-from tasks.clock import JOBS_PER_FETCH
+from tasks.onward import AT_ONCE
 
 from .conftest import Ward, every
 
@@ -17,7 +17,7 @@ JOBS = 400
 SIZE, OUTSTANDING = 50, 2
 
 
-@pytest.mark.parametrize(("small", "at_once"), [(1024**2, JOBS_PER_FETCH), (0, 1)], ids=["bundles", "singles"])
+@pytest.mark.parametrize(("small", "at_once"), [(1024**2, AT_ONCE), (0, 1)], ids=["bundles", "singles"])
 def test_a_backlog_of_many_leases_is_worked_off(house: Ward, small: int, at_once: int) -> None:
     """One slot, files that are ready within seconds: each message counts when its turn comes, and few are doubled."""
     house.environment |= {

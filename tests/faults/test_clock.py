@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from interfaces.cli.stack import Process
 from tests.waiting import until
+from workflows.command.stack import Process
 
 from .conftest import Ward, kill, ready
 

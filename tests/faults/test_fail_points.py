@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from config.fail_points import FAIL_POINTS
-from interfaces.cli.stack import Process
 from tests.waiting import until
+from workflows.command.stack import Process
 
 from .conftest import GRACE, Ward, alive
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from kombu.exceptions import OperationalError
 
-from interfaces.cli.stack import Process
 from jobs.states import JobState
 from simulator.plans import PROVIDERS
+from workflows.command.stack import Process
 
 from .conftest import GRACE, LEASE, Sent, Ward, alive, kill, ready
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from interfaces.cli.stack import Process
 from simulator.plans import Provider
 from tests.waiting import until
+from workflows.command.stack import Process
 
 from .conftest import GRACE, Sent, Ward, alive, every
 
@@ -64,7 +64,7 @@ def _trouble(house: Ward, kind: str) -> None:
 def resubmit(house: Ward, sent: Sent) -> None:
     """What a person does who has looked at the provider and found nothing."""
     assert house.submits(sent).accepted == 0, "the person would find it"
-    command = [sys.executable, "-m", "interfaces.cli", "resolve", sent.id, "--resubmit"]
+    command = [sys.executable, "-m", "workflows.command", "resolve", sent.id, "--resubmit"]
     done = subprocess.run(command, env=house.environment, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from interfaces.cli.stack import Process
 from tests.waiting import until
+from workflows.command.stack import Process
 
 from .conftest import Sent, Ward, alive, every
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from interfaces.cli.stack import Process
 from tests.waiting import until
+from workflows.command.stack import Process
 
 from .conftest import Sent, Ward
 

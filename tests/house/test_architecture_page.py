@@ -52,7 +52,7 @@ def test_every_file_that_it_names_exists() -> None:
     paths = [token for token in QUOTED if re.fullmatch(r"[\w.-]+(/[\w.-]+)+/?|\w+(/|\.py)", token)]
     assert len(paths) > 12
     for path in paths:
-        assert (ROOT / path).exists() or (ROOT / "interfaces" / path).exists(), path
+        assert (ROOT / path).exists() or (ROOT / "workflows" / path).exists(), path
 
 
 def test_every_setting_that_it_names_exists() -> None:

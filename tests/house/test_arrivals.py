@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from config.embedded import EmbeddedRedis
-from tasks.receive import Arrivals
+from tasks.arrivals import Arrivals
 from tests.waiting import until
 
 QUEUE = "celery"
@@ -31,7 +31,7 @@ def _listening(url: str, tell: Callable[[], object]) -> Iterator[Arrivals]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.receive._AGAIN", 0.5)
+    monkeypatch.setattr("tasks.arrivals._AGAIN", 0.5)
 
 
 def test_each_arrival_is_told_and_nothing_else(tmp_path: Path) -> None:

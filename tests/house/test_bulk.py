@@ -15,12 +15,6 @@ from pydantic import BaseModel, Field
 
 from config import runtime as shared
 from config.settings import made_of
-from interfaces.cli import Exit
-from interfaces.cli.bulk import run_bulk
-from interfaces.cli.bulk_lines import columns_of, read
-from interfaces.cli.bulk_options import Bulk, wanted
-from interfaces.cli.bulk_sender import Sender
-from interfaces.cli.bulk_sheet import Sheet
 from jobs.clock import ManualClock
 from jobs.errors import InvalidJob
 from jobs.ledger import Ledger
@@ -31,6 +25,12 @@ from providers.myipr import CertifyRequest
 from providers.unique_tokens import ProduceRequest
 from simulator import samples
 from tasks.ways import WORKFLOWS
+from workflows.command import Exit
+from workflows.command.bulk import run_bulk
+from workflows.command.bulk_lines import columns_of, read
+from workflows.command.bulk_options import Bulk, wanted
+from workflows.command.bulk_sender import Sender
+from workflows.command.bulk_sheet import Sheet
 
 SECRET = "topsecret-value"
 
@@ -401,7 +401,7 @@ def test_with_wait_the_report_has_the_outcome_of_each_record(
                 result["rejected"] = [1]
             desk.ledger.write([job.to(JobState.SUCCEEDED, now=now, result=result)])
 
-    monkeypatch.setattr("interfaces.cli.bulk_sender.time.sleep", finish)
+    monkeypatch.setattr("workflows.command.bulk_sender.time.sleep", finish)
     path = desk.file(lines(*conversions(4)))
     assert desk.submit(path, wait=True, batch=2, report=report) is Exit.DONE
     assert [(each["line"], each["outcome"], each["record"]) for each in report_of(report)] == [
@@ -437,7 +437,7 @@ def test_with_wait_the_worst_job_decides_the_exit_code(
         desk.ledger.write([job.to(JobState.FAILED, now=desk.clock.now(), failure=Failure("refused", "not like this"))])
 
     monkeypatch.setattr(desk.ledger, "_retention", 1000 * retention)
-    monkeypatch.setattr("interfaces.cli.bulk_sender.time.sleep", fail)
+    monkeypatch.setattr("workflows.command.bulk_sender.time.sleep", fail)
     path = desk.file(lines(certificate("one")))
     assert desk.submit(path, "myipr.certify", wait=True, report=report) is code
     (told,) = report_of(report)
@@ -456,8 +456,8 @@ def test_waiting_goes_on_beyond_one_window(desk: Desk, monkeypatch: pytest.Monke
         job = desk.ledger.begin("lettrlabs", [(job.id, None)], list(JobState), 30.0)[0]
         desk.ledger.write([job.to(JobState.CANCELLED, now=desk.clock.now())])
 
-    monkeypatch.setattr("interfaces.cli.bulk_sender.time.sleep", end_one)
-    monkeypatch.setattr("interfaces.cli.bulk_sender._WINDOW", 2)
+    monkeypatch.setattr("workflows.command.bulk_sender.time.sleep", end_one)
+    monkeypatch.setattr("workflows.command.bulk_sender._WINDOW", 2)
     path = desk.file(lines(*({"id": number} for number in range(1, 5))))
     assert desk.submit(path, "lettrlabs.delete", wait=True) is Exit.CANCELLED
     assert sleeps == 4

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from config.settings import PREFIX, Settings
-from interfaces.cli import settle
 from providers import discover
+from workflows.command import settle
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]

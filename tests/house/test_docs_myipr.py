@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.cli.certify import certify
 from providers.myipr import MyIPRSettings
 from providers.myipr.request import CertifyRequest
 from providers.settings import ProviderSettings
 from tasks.intake import validate
+from workflows.command.certify import certify
 
 PAGE = (Path(__file__).parents[2] / "docs" / "providers" / "myipr.md").read_text()
 BODIES = re.findall(r"<<'JSON'\n(.*?)\nJSON", PAGE, re.DOTALL)

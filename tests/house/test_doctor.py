@@ -12,19 +12,18 @@ from typing import Any
 import pytest
 import redis
 
-from config import acl
+from config import acl, checks
+from config.checks import Level
+from config.checks.keys import keys
+from config.checks.ledger import usable
+from config.checks.settings import in_clear
+from config.checks.storage import storage
+from config.checks.workers import workers
 from config.embedded import EmbeddedRedis
 from config.settings import made_of
 from jobs.ledger import Ledger
 from jobs.record import Job
 from jobs.states import JobState
-from observability import checks
-from observability.checks import Level
-from observability.checks.keys import keys
-from observability.checks.ledger import usable
-from observability.checks.settings import in_clear
-from observability.checks.storage import storage
-from observability.checks.workers import workers
 from tests.forked import python
 
 
@@ -81,7 +80,7 @@ def test_a_redis_that_is_away_is_a_finding(tmp_path: Path) -> None:
 
 def _doctor(own: EmbeddedRedis, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {"SETTLE_REDIS_URL": own.url, "SETTLE_FLOWER__PASSWORD": "a-password", **settings}
-    return python("-m", "interfaces.cli", "doctor", *arguments, env=environment, timeout=30)
+    return python("-m", "workflows.command", "doctor", *arguments, env=environment, timeout=30)
 
 
 def test_the_index_of_jobs_is_put_in_order(own: EmbeddedRedis, client: redis.Redis) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from interfaces.cli import settle
 from tests.packages import ROOT
+from workflows.command import settle
 
 GITHUB = ROOT / ".github"
 HOOKS = ROOT / ".pre-commit-config.yaml"

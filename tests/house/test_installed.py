@@ -193,7 +193,7 @@ def test_people_see_one_line(tmp_path: Path, wrong_one: Path) -> None:
     with EmbeddedRedis(tmp_path / "redis") as server:
         environment = {"PYTHONPATH": str(path), "SETTLE_REDIS_URL": server.url}
         for arguments, code in (
-            (["-m", "interfaces.cli", "list"], 5),
+            (["-m", "workflows.command", "list"], 5),
             (["-m", "celery", "-A", "config.celery_app", "worker", "-P", "solo"], None),
         ):
             done = subprocess.run(

@@ -8,7 +8,7 @@ from io import StringIO
 
 import pytest
 
-from observability import logs
+from config import logs
 
 
 @pytest.fixture

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 import yaml
 
-from observability.metrics.declared import ALL, OF_LEDGER, OF_WORKER, Kind
+from config.metrics.declared import ALL, OF_LEDGER, OF_WORKER, Kind
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "metrics.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
-PROMETHEUS = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+PROMETHEUS = yaml.safe_load((ROOT / "docker" / "prometheus" / "prometheus.yml").read_text())
 ALERTS: list[dict[str, Any]] = [
     rule
-    for group in yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())["groups"]
+    for group in yaml.safe_load((ROOT / "docker" / "prometheus" / "alerts.yml").read_text())["groups"]
     for rule in group["rules"]
 ]
-GRAFANA = ROOT / "deploy" / "grafana"
+GRAFANA = ROOT / "docker" / "grafana"
 DASHBOARD = json.loads((GRAFANA / "dashboards" / "settle.json").read_text())
 PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 DRAWN = [panel for panel in PANELS if panel["type"] != "row"]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.cli import settle
-from interfaces.cli.bulk_lines import columns_of, read
 from providers import discover
 from providers.lettrlabs.records import ConvertRequest
 from providers.settings import ProviderSettings
+from workflows.command import settle
+from workflows.command.bulk_lines import columns_of, read
 
 PAGES = Path(__file__).parents[2] / "docs" / "providers"
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 import settle_jobs
-from observability.checks import Level
-from observability.checks.packages import packages
+from config.checks import Level
+from config.checks.packages import packages
 from tests.packages import ROOT
 
 BIN = Path(sys.executable).parent
 #: The packages whose absence would show only as an ImportError from somewhere.
-NAMES = ("config", "jobs", "providers", "simulator", "tasks", "workflows", "interfaces", "observability")
+NAMES = ("config", "jobs", "providers", "simulator", "tasks", "workflows")
 
 
 def _foreign(folder: Path, name: str, kind: str) -> Path:

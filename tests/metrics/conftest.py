@@ -17,13 +17,13 @@ import pytest
 import yaml
 
 from config.embedded import free_port
-from interfaces.cli.stack import Process, Stack, running
 from tests.waiting import until
+from workflows.command.stack import Process, Stack, running
 
 ROOT = Path(__file__).parents[2]
-RULES = ROOT / "deploy" / "prometheus" / "alerts.yml"
-CONFIG = ROOT / "deploy" / "prometheus" / "prometheus.yml"
-DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "settle.json"
+RULES = ROOT / "docker" / "prometheus" / "alerts.yml"
+CONFIG = ROOT / "docker" / "prometheus" / "prometheus.yml"
+DASHBOARD = ROOT / "docker" / "grafana" / "dashboards" / "settle.json"
 
 
 def program(name: str) -> str:
@@ -105,8 +105,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         for name, value in {"URL": "http://127.0.0.1:9/", "ALLOW_HTTP": "true", "SECRETS": f"whsec_{'a' * 43}"}.items():
             patch.setenv(f"SETTLE_WEBHOOKS__SHOP__{name}", value)
         stack = exits.enter_context(Stack(folder / "state", echo))
-        stack.start("flower", [sys.executable, "-m", "interfaces.cli", "flower"]).wait_for("Visit me at")
-        stack.start("webhooks", [sys.executable, "-m", "interfaces.cli", "webhooks", "run"]).wait_for("delivering to")
+        stack.start("flower", [sys.executable, "-m", "workflows.command", "flower"]).wait_for("Visit me at")
+        stack.start("webhooks", [sys.executable, "-m", "workflows.command", "webhooks", "run"]).wait_for(
+            "delivering to"
+        )
         until(lambda: len(served) == 2, "both workers to serve their metrics")
         ports = {**served, "flower": flower_port}
         port = free_port()

@@ -11,8 +11,8 @@ import pytest
 from celery import Celery
 from redis import Redis
 
+from config.metrics.declared import ALL, OF_LEDGER, Kind
 from jobs.ledger import Ledger
-from observability.metrics.declared import ALL, OF_LEDGER, Kind
 from simulator import samples
 from tests.waiting import until
 

@@ -17,8 +17,8 @@ from types import EllipsisType
 import pytest
 
 import patches
-from observability.checks import Level
-from observability.checks.libraries import libraries
+from config.checks import Level
+from config.checks.libraries import libraries
 from patches import PATCHES, Outcome, Patch, State, patch_once
 
 BIN = Path(sys.executable).parent

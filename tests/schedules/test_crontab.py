@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interfaces.schedules import tick_id
-from interfaces.schedules.crontab import Crontab
+from workflows.schedules import tick_id
+from workflows.schedules.crontab import Crontab
 
 BERLIN = "Europe/Berlin"
 

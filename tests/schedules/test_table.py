@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from config.settings import made_of
-from interfaces.schedules.table import Schedule, configured, read
 from jobs.errors import ConfigurationError
+from workflows.schedules.table import Schedule, configured, read
 
 for _module in ("commonsdb", "group", "lettrlabs", "myipr", "unique_tokens"):
     import_module(f"workflows.{_module}")

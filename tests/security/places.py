@@ -14,8 +14,8 @@ import httpx
 import redis
 from celery import Celery
 
-from interfaces.cli.stack import WORKERS
 from tests.forked import python
+from workflows.command.stack import WORKERS
 
 from .scenes import FLOWER_PASSWORD
 
@@ -67,7 +67,7 @@ def commands(environment: Mapping[str, str], ids: list[str]) -> Iterator[tuple[s
         *[["status", job_id, "--json"] for job_id in ids], ["status", ids[0]],
     ]  # fmt: skip
     for arguments in asked:
-        done = python("-m", "interfaces.cli", *arguments, env=environment)
+        done = python("-m", "workflows.command", *arguments, env=environment)
         assert "Traceback" not in done.stderr, done.stderr
         yield f"settle {arguments[0]}", done.stdout + done.stderr
 
@@ -115,7 +115,7 @@ class Flower:
 
     def _jobs(self) -> Iterator[str]:
         """The addresses of the Jobs page and its API, but for the endless stream."""
-        from interfaces.web.routes import API, PAGES
+        from workflows.web.routes import API, PAGES
 
         jobs = [job["job_id"] for job in self._client.get("/api/jobs", params={"limit": 1000}).json()["jobs"]]
         assert jobs

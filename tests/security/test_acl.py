@@ -90,7 +90,7 @@ def test_the_printed_line_is_a_line_of_an_acl_file(tmp_path: Path) -> None:
     """A server that starts with both lines knows both users."""
     port, lines = free_port(), []
     for role in acl.ROLES:
-        done = python("-m", "interfaces.cli", "acl", "--role", role, env=os.environ)
+        done = python("-m", "workflows.command", "acl", "--role", role, env=os.environ)
         assert done.returncode == 0, done.stderr
         lines.append(done.stdout)
     users = tmp_path / "users.acl"

@@ -24,12 +24,12 @@ from celery import Celery
 import simulator
 from config import acl
 from config.embedded import free_port
-from interfaces.cli.stack import WORKERS, Process, celery, pointed_at, running, signing
 from jobs.ledger import Ledger
 from jobs.states import TERMINAL
 from providers import discover
+from tests.emission.receiver import listening
 from tests.waiting import until
-from tests.webhooks.receiver import listening
+from workflows.command.stack import WORKERS, Process, celery, pointed_at, running, signing
 
 from .places import Flower, Seen, commands, dump, inspected, listen, processes
 from .scenes import (
@@ -178,8 +178,8 @@ def whole_run(
             start(name, celery("worker", "-n", f"{name}@%h", *arguments), " ready.")
             for name, arguments in WORKERS.items()
         ]
-        pids.append(start("flower", [sys.executable, "-m", "interfaces.cli", "flower"], "Visit me at"))
-        pids.append(start("webhooks", [sys.executable, "-m", "interfaces.cli", "webhooks", "run"], "delivering to"))
+        pids.append(start("flower", [sys.executable, "-m", "workflows.command", "flower"], "Visit me at"))
+        pids.append(start("webhooks", [sys.executable, "-m", "workflows.command", "webhooks", "run"], "delivering to"))
         client, within = (exits.enter_context(_app(made_of_tls(each, tls))) for each in (caller_url, url))
         flower = exits.enter_context(Flower(port))
         stop = threading.Event()

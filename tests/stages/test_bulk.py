@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from interfaces.bulk import submit_many
 from jobs.errors import InvalidJob, JobNotFound
 from jobs.ledger import Acceptance
 from jobs.states import JobState
+from workflows.bulk import submit_many
 
 from .conftest import BODY, Stage
 

@@ -15,15 +15,16 @@ import pytest
 import redis
 from kombu.exceptions import OperationalError
 
-from interfaces.cli import control
 from jobs.artifacts import Artifact
 from jobs.record import Job, Move
 from jobs.states import JobState
 from providers.base import Observation, Verdict
 from providers.trigger import request_of
 from tasks import emit as emitting
+from tasks import links as following
 from tasks.announce import Announcer
 from tasks.intake import validate
+from workflows.command import control
 
 from .conftest import BODY, DONE, Stage
 
@@ -168,7 +169,7 @@ def test_a_crash_in_emit_starts_each_link_once(stage: Stage, monkeypatch: pytest
     """Dead before or after the links were started: the lease brings emit back, and the link is still one job."""
     monkeypatch.setattr(stage.app, "send_task", lambda name, **options: None)
     crashes = iter([True, True, False, False, False])
-    follow = emitting.follow
+    follow = following.follow
 
     def dying(*args: Any) -> Any:
         crash = next(crashes)

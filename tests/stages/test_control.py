@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import pytest
 
-from interfaces.cli import control
 from jobs.artifacts import Artifact
 from jobs.errors import IllegalMove
 from jobs.record import Job, Move
@@ -15,6 +14,7 @@ from jobs.states import JobState, Wish
 from providers.base import Observation, Verdict
 from providers.errors import LostAnswer, NotFound, Unavailable
 from tasks.announce import Announcer
+from workflows.command import control
 
 from .conftest import DONE, RUNNING, Stage
 

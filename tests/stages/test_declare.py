@@ -15,7 +15,6 @@ from celery.exceptions import Ignore
 
 from config import runtime as shared
 from config.settings import made_of
-from interfaces.cli.control import resolving
 from jobs.clock import ManualClock
 from jobs.ledger import Ledger
 from jobs.record import Job
@@ -23,6 +22,7 @@ from jobs.states import JobState
 from simulator import DEFAULT_DID, DEFAULT_KEYS, Running, running, samples
 from tasks import clock as ticking
 from tasks import submit as submitting
+from workflows.command.control import resolving
 
 NAME = "Harbour"
 

@@ -16,7 +16,7 @@ from jobs.record import Job
 from jobs.states import JobState
 from providers.base import Observation, Verdict
 from providers.errors import LostAnswer
-from tasks.clock import JOBS_PER_FETCH, send_on
+from tasks.onward import AT_ONCE, send_on
 from tests.waiting import until
 
 from .conftest import Stage
@@ -101,9 +101,9 @@ def test_a_message_is_no_longer_than_its_files_are_small(stage: Stage, monkeypat
     triggered(stage, ready())
     most = stage.run.settings.small_files
     with messages(stage, monkeypatch) as sent:
-        for number, size in ((JOBS_PER_FETCH + 1, 1), (5, most // 2), (3, most)):
+        for number, size in ((AT_ONCE + 1, 1), (5, most // 2), (3, most)):
             send_on(stage.run, jobs(number, size))
-    assert [len(job_ids) for _, *job_ids in sent] == [JOBS_PER_FETCH, 1, 2, 2, 1, 1, 1, 1]
+    assert [len(job_ids) for _, *job_ids in sent] == [AT_ONCE, 1, 2, 2, 1, 1, 1, 1]
 
 
 def test_a_file_that_is_larger_than_promised_goes_its_own_way(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,8 +23,8 @@ from jobs.record import Job
 from jobs.states import JobState
 from providers.trigger import request_of
 from tasks.announce import Announcer
-from tasks.emit import Followed, follow
 from tasks.intake import validate
+from tasks.links import Followed, follow
 
 from .conftest import BODY, Stage
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from interfaces.cli import control
 from jobs.errors import IllegalMove
 from jobs.ledger import Glance
 from jobs.record import Job
 from jobs.states import JobState
 from providers.base import Observation, Verdict
 from providers.group import REMEMBERED
-from tasks import intake
+from tasks import parts
 from tasks.announce import Announcer
+from workflows.command import control
 
 from .conftest import BODY, DONE, Stage
 
@@ -278,16 +278,16 @@ def test_a_group_in_a_group(stage: Stage) -> None:
 
 def test_a_crash_while_members_are_started_starts_each_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Dead in the middle: the group is in doubt, which for a group is harmless, and starts what is missing."""
-    monkeypatch.setattr(intake, "PARTS_AT_ONCE", 2)
-    reached = intake.reach
+    monkeypatch.setattr(parts, "BATCH", 2)
+    reached = parts.reach
     crashes = iter([False, True])
 
     def die(settings: Any, name: str) -> None:
-        if name == "group.midway" and next(crashes, False):
+        if next(crashes, False):
             raise Crash
         reached(settings, name)
 
-    monkeypatch.setattr(intake, "reach", die)
+    monkeypatch.setattr(parts, "reach", die)
     start(stage, members(5))
     with pytest.raises(Crash):
         stage.tick()
@@ -302,7 +302,7 @@ def test_a_crash_while_members_are_started_starts_each_once(stage: Stage, monkey
 
 def test_a_claim_that_was_lost_stops_the_starting(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else goes on with it; this one writes nothing any more."""
-    monkeypatch.setattr(intake, "PARTS_AT_ONCE", 2)
+    monkeypatch.setattr(parts, "BATCH", 2)
     monkeypatch.setattr(stage.run.ledger, "renew", lambda job, lease: False)
     start(stage, members(5))
     stage.tick()

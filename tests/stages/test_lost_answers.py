@@ -15,13 +15,13 @@ from celery.exceptions import Ignore
 
 from config import runtime as shared
 from config.settings import made_of
-from interfaces.actions import resolving
 from jobs.clock import ManualClock
 from jobs.ledger import Ledger
 from jobs.record import Job
 from jobs.states import JobState
 from simulator import DEFAULT_DID, DEFAULT_KEYS, Running, running, samples
 from tasks import clock as ticking
+from workflows.acts import resolving
 
 RECORDS = [{"primaryEmail": "a@example.test", "revenue": 12.5, "orderId": "SO-1"}]
 PAID = {name: samples.payment()[name] for name in ("id", "ident")}

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from config import metrics
 from jobs.artifacts import Artifact
 from jobs.states import JobState
-from observability import metrics
 from providers.base import Located, Observation, Verdict
 from providers.errors import Busy, LostAnswer, NotSent, Refused, Unauthorized
 from tasks.repeat import Repeating
@@ -250,7 +250,7 @@ def test_nothing_is_counted_unless_it_is_wanted(stage: Stage) -> None:
 _FORKS = """
 import os, sys, pathlib
 from prometheus_client import CollectorRegistry
-from observability import metrics
+from config import metrics
 registry = CollectorRegistry()
 metrics.enable(pathlib.Path(sys.argv[1])).register(registry)
 metrics.looked("clock")

@@ -15,14 +15,15 @@ from celery import Celery
 
 from config import runtime as shared
 from config.settings import made_of
-from interfaces.cli.control import cancelling, pausing, replaying, resuming
 from jobs import codec
 from jobs.clock import ManualClock
 from jobs.ledger import Ledger
 from jobs.states import JobState, Wish
 from simulator import DEFAULT_KEYS, Running, running
 from tasks import measure as measuring
-from tasks.clock import FILES_QUEUE, JOBS_PER_FETCH
+from tasks.backlog import FILES_QUEUE
+from tasks.onward import AT_ONCE
+from workflows.command.control import cancelling, pausing, replaying, resuming
 
 from .conftest import Script, Stage
 
@@ -240,7 +241,7 @@ def test_a_long_queue_gets_no_further_messages(
     limits = stage.run.settings.claim_limits("myipr")
     with app.connection_for_write() as connection, connection.SimpleQueue(FILES_QUEUE) as queue:
         try:
-            for number in range(limits.bundles * limits.bundle_size // JOBS_PER_FETCH):
+            for number in range(limits.bundles * limits.bundle_size // AT_ONCE):
                 queue.put(number)
             stage.trigger(**STORED)
             for _ in range(3):

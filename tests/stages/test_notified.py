@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from interfaces import actions
 from jobs.states import JobState
 from providers.base import Located
 from providers.errors import LostAnswer
 from providers.myipr import MyIPR
 from providers.standard_webhooks import StandardWebhook
 from tasks.announce import Announcer
+from workflows import acts
 
 from .conftest import DONE, RUNNING, Stage
 
@@ -79,7 +79,7 @@ def test_a_person_tells_whose_name_it_is(stage: Stage) -> None:
     stage.trigger()
     stage.until(lambda job: job.state is JobState.IN_DOUBT)
     announcer = Announcer(stage.app, "test")
-    actions.change(stage.run, announcer, "j-1", actions.resolving("r-9", resubmit=False))
+    acts.change(stage.run, announcer, "j-1", acts.resolving("r-9", resubmit=False))
     assert stage.run.ledger.of_handles("myipr", ["r-9"]) == ["j-1"]
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from interfaces.cli import control, restored
 from jobs.record import Job
 from jobs.states import JobState, Wish
 from providers.base import Located
 from providers.errors import LostAnswer
 from tasks.announce import Announcer
+from workflows.command import control, restored
 
 from .conftest import BODY, RUNNING, Stage
 

@@ -18,14 +18,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from rich.console import Console
 
 from config.runtime import Runtime
-from interfaces.cli import schedules as command
-from interfaces.cli import show
-from interfaces.schedules import table
-from interfaces.schedules.beat import Ticker
 from jobs.clock import ManualClock
 from jobs.errors import ConfigurationError
 from jobs.states import JobState
-from tests.cli.schema import checked
+from tests.command.schema import checked
+from workflows.command import schedules as command
+from workflows.command import show
+from workflows.schedules import table
+from workflows.schedules.beat import Ticker
 
 from .conftest import BODY, Stage
 

@@ -15,7 +15,7 @@ from providers.base import Observation, Verdict
 from providers.errors import Busy, LostAnswer, NotFound, Refused, Unauthorized
 from providers.unique_tokens.distinct import LONGEST_LINE, MOST_LINES
 from tasks import verify as verifying
-from tasks.emit import tidy
+from tasks.tidy import tidy
 
 from .conftest import DONE, Stage
 

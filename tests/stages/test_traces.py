@@ -12,10 +12,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
+from config import traces
+from config.otel import Spans
 from config.settings import TracesSettings
 from jobs.artifacts import Artifact
-from observability import traces
-from observability.otel import Spans
 from providers.base import Located, Observation, Verdict
 from providers.errors import LostAnswer, Refused
 from tasks.announce import Announcer

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(240)
 def doctor(**settings: str) -> tuple[int, str]:
     """What `settle doctor` says of Redis."""
     done = subprocess.run(
-        [sys.executable, "-m", "interfaces.cli", "doctor", "--json", "--no-providers"],
+        [sys.executable, "-m", "workflows.command", "doctor", "--json", "--no-providers"],
         env={"SETTLE_FLOWER__PASSWORD": "x", **settings},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip

@@ -19,11 +19,11 @@ from celery import Celery
 
 import simulator
 from config.embedded import free_port
-from interfaces.cli.stack import Process, celery, pointed_at, running
 from simulator import samples
 from tests.docs.blocks import ROOT, blocks
 from tests.security.places import inspected
 from tests.waiting import until
+from workflows.command.stack import Process, celery, pointed_at, running
 
 from .conftest import PASSWORD, Authority, Server, binary, certified
 from .test_redis import doctor
@@ -132,7 +132,7 @@ def test_a_job_through_sentinels_with_tls(guard: Guard, caller: Celery, tmp_path
             process.wait_for(ready)
 
         start("worker", celery("worker", "-P", "threads", "-c", "2"), " ready.")
-        start("flower", [sys.executable, "-m", "interfaces.cli", "flower"], "Visit me at")
+        start("flower", [sys.executable, "-m", "workflows.command", "flower"], "Visit me at")
         sim.plan("lettrlabs", "tls-1", outcome="success", duration=30)
         body = {"conversions": [samples.conversion("tls-1")]}
         job = caller.send_task("settle.lettrlabs.convert", kwargs=body, task_id="tls-1")

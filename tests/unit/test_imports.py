@@ -11,12 +11,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 #: From the ground up.
-ORDER = ("patches", "jobs", "providers", "config", "observability", "tasks", "workflows", "interfaces")
+ORDER = ("patches", "jobs", "providers", "config", "tasks", "workflows")
 PACKAGES = (*ORDER, "simulator")
 MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 #: It wires, and names the packages whose modules Celery loads; nothing of theirs.
 WIRING = Path("config/celery_app.py")
-_LOADED = {"tasks", "workflows"}
 #: HTTP goes one way: through httpx's types, in one module. The simulator stands alone; it serves with aiohttp.
 HTTP = {"httpx", "httpx2", "httpcore", "http.client", "httpx_aiohttp", "aiohttp", "requests", "urllib.request"}
 HTTP_IMPORTS = {
@@ -54,7 +53,7 @@ def may_import(package: str) -> set[str]:
     if package == "simulator":
         return {"simulator"}
     below = set(ORDER[: ORDER.index(package) + 1])
-    return below | {"simulator"} if package == "interfaces" else below
+    return below | {"simulator"} if package == "workflows" else below
 
 
 def violations(source: str, module: Path) -> list[str]:
@@ -63,11 +62,7 @@ def violations(source: str, module: Path) -> list[str]:
     found = []
     for name in imported(source, module):
         package = name.partition(".")[0]
-        if (
-            package in PACKAGES
-            and package not in allowed
-            and not (module == WIRING and (name in _LOADED or name.startswith("observability.")))
-        ):
+        if package in PACKAGES and package not in allowed and not (module == WIRING and name in ("tasks", "workflows")):
             found.append(name)
         if module.parts[0] == "jobs" and package in FORBIDDEN_BELOW:
             found.append(name)
@@ -148,7 +143,7 @@ def test_a_wrong_import_is_noticed(module: str, source: str) -> None:
         ("simulator/sub/x.py", "from ..world import World"),
         ("tasks/x.py", "from config.runtime import runtime\nfrom jobs.record import Job\nimport celery"),
         ("config/celery_app.py", "import tasks\nimport workflows"),
-        ("interfaces/x.py", "def demo():\n    from simulator import running"),
+        ("workflows/x.py", "def demo():\n    from simulator import running"),
     ],
 )
 def test_a_right_import_is_left_alone(module: str, source: str) -> None:

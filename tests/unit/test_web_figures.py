@@ -7,15 +7,15 @@ from itertools import pairwise
 
 import pytest
 
-from interfaces.advice import advice
-from interfaces.queries import moment, tags_of
-from interfaces.web import plots, shown
-from interfaces.web.feed import Sample, read_positions, written
 from jobs.artifacts import Artifact
 from jobs.errors import InvalidJob
 from jobs.record import Failure, Job
 from jobs.search import Gate, Overview
 from jobs.states import JobState, Wish
+from workflows.advice import advice
+from workflows.listing import moment, tags_of
+from workflows.web import plots, shown
+from workflows.web.feed import Sample, read_positions, written
 
 S = JobState
 JOB = Job("a", "myipr", "myipr.certify", S.POLLING, 0.0, 100.0)

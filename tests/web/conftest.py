@@ -15,12 +15,12 @@ import pytest
 import redis
 
 from config.embedded import EmbeddedRedis, free_port
-from interfaces.cli.stack import Process, running
 from jobs.artifacts import Artifact, Verification
 from jobs.ledger import Ledger
 from jobs.record import Failure, Job
 from jobs.states import JobState
 from tests.waiting import PATIENCE
+from workflows.command.stack import Process, running
 
 from .description import check
 
@@ -101,7 +101,7 @@ def environment(server: EmbeddedRedis, port: int) -> dict[str, str]:
 def started(server: EmbeddedRedis, exits: ExitStack, **settings: str) -> Site:
     """Start Flower and wait until it serves."""
     port, log = free_port(), list[str]()
-    command = [sys.executable, "-m", "interfaces.cli", "flower"]
+    command = [sys.executable, "-m", "workflows.command", "flower"]
     process = Process("flower", command, {**environment(server, port), **settings}, lambda _, line: log.append(line))
     exits.enter_context(running(process)).wait_for("Visit me at")
     client = exits.enter_context(closing(redis.Redis.from_url(server.url, decode_responses=True)))

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 from jsonschema import Draft202012Validator
 
-from interfaces.web.openapi import describe
-from interfaces.web.routes import API
+from workflows.web.openapi import describe
+from workflows.web.routes import API
 
 DOCUMENT = describe(API)
 OPERATIONS = {

@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from config.embedded import EmbeddedRedis
-from interfaces.web import api, handler, pages, stream
-from interfaces.web.routes import ROUTES, Route
-from interfaces.web.server import attach
 from jobs.errors import ConfigurationError
 from jobs.states import JobState, Wish
 from tests.forked import python
+from workflows.web import api, handler, pages, stream
+from workflows.web.routes import ROUTES, Route
+from workflows.web.server import attach
 
 from .conftest import CHANGES, PASSWORD, USER, Site, environment, started
 
@@ -163,7 +163,7 @@ def test_flower_does_not_start_without_a_login(
     redis_server: EmbeddedRedis, settings: dict[str, str], said: str
 ) -> None:
     """One line on standard error, exit code 5, and no word of the password."""
-    done = python("-m", "interfaces.cli", "flower", env={**environment(redis_server, 0), **settings}, timeout=30)
+    done = python("-m", "workflows.command", "flower", env={**environment(redis_server, 0), **settings}, timeout=30)
     assert (done.returncode, done.stderr.count("\n")) == (5, 1)
     assert said in done.stderr
     assert "gehört" not in done.stderr

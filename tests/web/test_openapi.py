@@ -10,8 +10,8 @@ import pytest
 from jsonschema import ValidationError
 from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
-from interfaces.web.handler import Handler
-from interfaces.web.routes import API
+from workflows.web.handler import Handler
+from workflows.web.routes import API
 
 from .conftest import Site
 from .description import DOCUMENT, OPERATIONS, valid

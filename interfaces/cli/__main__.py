@@ -1,5 +1,0 @@
-"""Entry point of `python -m interfaces.cli`."""
-
-from interfaces.cli import main
-
-main()

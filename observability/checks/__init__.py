@@ -1,9 +1,0 @@
-"""What may go wrong with the set-up, looked at before it does: by `settle doctor`, and by every worker as it starts.
-
-One module per look; each gives findings with a remedy. The caller brings what is looked at.
-"""
-
-from observability.checks.finding import Finding, Level
-from observability.checks.ledger import ledger, reachable
-
-__all__ = ["Finding", "Level", "ledger", "reachable"]

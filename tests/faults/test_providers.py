@@ -48,8 +48,13 @@ TROUBLES: dict[str, dict[str, Any]] = {
     "rubbish": {},
     "cut_body": {},
 }
-#: After these at the submission nobody can know whether it arrived, and two providers cannot be asked for certain.
-UNKNOWABLE = {"reset", "500"}
+#: After these at the submission nobody can know whether it arrived, and these providers cannot be asked for certain.
+UNKNOWABLE: dict[str, Sequence[Provider]] = {
+    "reset": ("commonsdb", "unique_tokens"),
+    "500": ("commonsdb", "unique_tokens"),
+    "503": ("commonsdb", "unique_tokens"),
+    "429": ("unique_tokens",),  # CommonsDB documents it as turned away
+}
 
 
 def _trouble(house: Ward, kind: str) -> None:
@@ -75,10 +80,9 @@ def test_trouble_at_submission_poll_and_fetch(house: Ward, kind: str) -> None:
     _trouble(house, kind)
     house.pair("-P", "threads", "-c", "2")
     jobs = house.one_of_each("troubled")
-    if kind in UNKNOWABLE:
-        for sent in [sent for sent in jobs if sent.provider in ("commonsdb", "unique_tokens")]:
-            until(lambda sent=sent: (job := house.job(sent)) and job.attempts >= 1 and job.state == "in_doubt", "doubt")  # type: ignore[misc]
-            resubmit(house, sent)
+    for sent in [sent for sent in jobs if sent.provider in UNKNOWABLE.get(kind, ())]:
+        until(lambda sent=sent: (job := house.job(sent)) and job.attempts >= 1 and job.state == "in_doubt", "doubt")  # type: ignore[misc]
+        resubmit(house, sent)
     until(lambda: house.finished(jobs), "the end of all jobs", 60)
     wrong = [f"{sent.id}: {job.state} {job.failure}" for sent in jobs if (job := house.job(sent)) and job.failure]
     assert not wrong, wrong

@@ -24,36 +24,6 @@ def _ledger_of_the_clients(redis_server: EmbeddedRedis) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _ledger_of_the_clients(redis_server: EmbeddedRedis) -> None:
-    """Each client that a test makes has a ledger of its own there."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _ledger_of_the_clients(redis_server: EmbeddedRedis) -> None:
-    """Each client that a test makes has a ledger of its own there."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _ledger_of_the_clients(redis_server: EmbeddedRedis) -> None:
-    """Each client that a test makes has a ledger of its own there."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _ledger_of_the_clients(redis_server: EmbeddedRedis) -> None:
-    """Each client that a test makes has a ledger of its own there."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _ledger_of_the_clients(redis_server: EmbeddedRedis) -> None:
-    """Each client that a test makes has a ledger of its own there."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _ledger_of_the_clients(redis_server: EmbeddedRedis) -> None:
-    """Each client that a test makes has a ledger of its own there."""
-
-
-@pytest.fixture(scope="session", autouse=True)
 def _certificates_read_once() -> Iterator[None]:
     """Each client reads the bundle of certificate authorities, which takes longer than most of these tests."""
     context = httpx.create_ssl_context(trust_env=False)

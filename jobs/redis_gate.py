@@ -74,11 +74,6 @@ class GateInRedis(RedisStore):
         """The probe of the breaker of submissions never left: let the next job be it."""
         self._redis.hdel(self._key(provider, "submissions"), "probe")
 
-    def submissions_paused_until(self, provider: str) -> float:
-        """When the breaker of submissions lets a probe through; 0 if it is closed."""
-        until = int(self._redis.hget(self._key(provider, "submissions"), "paused_until") or 0)
-        return until / 1000 if until > self._now() else 0.0
-
     def paused_until(self, provider: str) -> float:
         """When the provider's gate opens; 0 if it is open."""
         until = int(self._redis.hget(self._key(provider, "gate"), "paused_until") or 0)

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 from jobs.errors import ConfigurationError
@@ -18,7 +18,7 @@ from providers.answer import Answer, judged, without_keys
 from providers.errors import BadAnswer, ForeignHost, PermanentError, Refused, Unavailable, scrub
 from providers.failures import RAISED, map_exception
 from providers.pace import Pace
-from providers.transport import AiohttpTransport, UnparsedURL, httpx
+from providers.transport import AiohttpTransport, DecodedBody, UnparsedURL, httpx
 from providers.watch import Watch, watched_call, watched_download
 
 #: Answers of status and submit calls are small; anything larger is not what we asked for. Bytes.
@@ -70,6 +70,7 @@ class ProviderClient:
         self.base_url = base_url.rstrip("/")
         self._root = httpx.URL(self.base_url).copy_with(raw_path=b"/")
         self._headers = dict(headers)
+        self._template: httpx.Headers | None = None  # of the calls that add none; made by the first
         self._download_hosts = tuple(pattern.lower() for pattern in download_hosts)
         self.transport = transport or AiohttpTransport(
             _authorities(ca_file),
@@ -80,19 +81,20 @@ class ProviderClient:
         )
 
     async def _send(self, method: str, url: httpx.URL, headers: Mapping[str, str], **body: Any) -> httpx.Response:
-        """Send one request and wait for the head of its answer, which the caller closes.
+        """Send one request and wait for the head of its answer, whose stream the caller closes.
 
         Args:
             body: `content`, `json` or `files`, and `params`, as httpx takes them.
         """
         try:
-            # A stream spares httpx from encoding the body that most requests do not have.
+            if headers is self._headers:
+                headers = self._template = self._template or httpx.Headers(headers)
             if body:
                 request = httpx.Request(method, url, headers=headers, **body)
-                request.read()  # a multipart body is sent as one piece, as others are
-            else:
+            else:  # neither an address is parsed nor a body encoded
                 request = httpx.Request(method, self._root, headers=headers, stream=_NO_BODY)
                 request.url = url
+            request.read()  # a multipart body is sent as one piece, as others are
         except (httpx.InvalidURL, ValueError, TypeError) as error:  # a header that is not ASCII, for one
             raise PermanentError(f"the request cannot be made ({type(error).__name__})") from None
         turn = await self._pace.turn() if self._pace else None
@@ -132,10 +134,12 @@ class ProviderClient:
                 error in the provider's own form is an answer: `Answer.check` judges it.
         """
         sent = {**self._headers, **headers} if headers else self._headers
-        body = {"json": json, "files": files, "params": params}
-        body = {name: value for name, value in body.items() if value is not None}
+        body = {"json": json} if json is not None else {}
+        if params:
+            body["params"] = params
         if files is not None:  # its content type names the boundary, which is not known yet
             sent = {name: value for name, value in sent.items() if name.lower() != "content-type"}
+            body["files"] = files
         response = await self._send(method, UnparsedURL(self.base_url + path), sent, **body)
         answer = Answer(response.status_code, response.headers, without_keys(await _whole(response), sent))
         return judged(answer, self._own_error, submits=submits, repeatable=self._repeatable)
@@ -224,10 +228,8 @@ def _authorities(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def _decoded(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The pieces of a body as they come; one that is not encoded goes past httpx's decoders, which cost CPU."""
-    if "content-encoding" in response.headers:
-        return response.aiter_bytes()
-    return aiter(cast("httpx.AsyncByteStream", response.stream))
+    """The pieces of a body as they come; httpx's decoders would cost CPU for each that our transport decoded."""
+    return response.stream if isinstance(response.stream, DecodedBody) else response.aiter_bytes()
 
 
 async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:

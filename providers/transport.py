@@ -6,14 +6,14 @@ httpx has had no release since December 2024. To move to its maintained continua
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import aiohttp
 import httpx
 
-__all__ = ["AiohttpTransport", "OpenSocket", "UnparsedURL", "as_httpx", "httpx", "root_cause"]
+__all__ = ["AiohttpTransport", "DecodedBody", "OpenSocket", "UnparsedURL", "as_httpx", "httpx", "root_cause"]
 
 #: Opens the socket of a connection, given what aiohttp knows of its address; an `OSError` refuses the address.
 OpenSocket = Callable[[Any], Any]
@@ -81,18 +81,27 @@ class UnparsedURL(httpx.URL):
         return object.__getattribute__(self, name)
 
 
-class _Body(httpx.AsyncByteStream):
+class DecodedBody(httpx.AsyncByteStream):
+    """The body of an answer, decompressed by aiohttp within bounds that httpx does not have."""
+
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self._answer = answer
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> DecodedBody:
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            async for chunk in self._answer.content.iter_any():
-                yield chunk
+            chunk = await self._answer.content.readany()
         except _RAISED as error:
             raise as_httpx(error) from error
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
 
     async def aclose(self) -> None:
+        if self._answer.closed:  # it was read to its end
+            return
         try:
             await self._answer.__aexit__(None, None, None)
         except _RAISED:
@@ -156,9 +165,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         except _RAISED as error:
             raise as_httpx(error) from error
         known = answer.raw_headers
-        if "Content-Encoding" in answer.headers:  # aiohttp decodes within bounds, which httpx does not
+        if "Content-Encoding" in answer.headers:  # it is decoded
             known = tuple(header for header in known if header[0].lower() != b"content-encoding")
-        return httpx.Response(answer.status, headers=known, stream=_Body(answer), request=request)
+        return httpx.Response(answer.status, headers=known, stream=DecodedBody(answer), request=request)
 
     async def aclose(self) -> None:
         """Close all connections."""

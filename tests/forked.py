@@ -32,7 +32,6 @@ LIBRARIES = (
     "click",
     "cryptography.x509",
     "fsspec",
-    "httpx_aiohttp",
     "joserfc.jws",
     "kombu.transport.redis",
     "pydantic_settings",
@@ -143,7 +142,17 @@ if __name__ == "__main__":
     installed = [entry for entry in sys.path if entry not in own]
     for library in LIBRARIES:
         import_module(library)
-    ours = ("config", "jobs", "providers", "simulator", "tasks", "workflows", "numpy", "prometheus_client")
+    ours = (
+        "config",
+        "jobs",
+        "patches",
+        "providers",
+        "settle_jobs",
+        "simulator",
+        "tasks",
+        "workflows",
+        "prometheus_client",
+    )
     assert not [name for name in sys.modules if name.partition(".")[0] in ours]
     assert threading.active_count() == 1
     _as_python_begins(_forked(socket.socket(fileno=int(sys.argv[1]))), installed)

@@ -100,6 +100,7 @@ class DecodedBody(httpx.AsyncByteStream):
         return chunk
 
     async def aclose(self) -> None:
+        """Give the connection back."""
         if self._answer.closed:  # it was read to its end
             return
         try:

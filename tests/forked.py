@@ -142,17 +142,7 @@ if __name__ == "__main__":
     installed = [entry for entry in sys.path if entry not in own]
     for library in LIBRARIES:
         import_module(library)
-    ours = (
-        "config",
-        "jobs",
-        "patches",
-        "providers",
-        "settle_jobs",
-        "simulator",
-        "tasks",
-        "workflows",
-        "prometheus_client",
-    )
-    assert not [name for name in sys.modules if name.partition(".")[0] in ours]
+    ours = ("config", "jobs", "patches", "providers", "settle_jobs", "simulator", "tasks", "workflows")
+    assert not [name for name in sys.modules if name.partition(".")[0] in (*ours, "prometheus_client")]
     assert threading.active_count() == 1
     _as_python_begins(_forked(socket.socket(fileno=int(sys.argv[1]))), installed)

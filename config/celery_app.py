@@ -96,6 +96,9 @@ def make_app() -> Celery:
         broker_heartbeat=20,  # RabbitMQ; a cut network is noticed within two of them
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A worker that is back before RabbitMQ has noticed that it was away finds its own control queue locked: it
+        # tries again, instead of exiting.
+        broker_channel_error_retry=True,
         visibility_timeout=own.visibility_timeout,
         result_backend_transport_options={
             "visibility_timeout": own.visibility_timeout,

@@ -44,7 +44,8 @@ Receipt = Mapping[str, Any]
 _DOUBT_CAP = 900.0
 
 #: From a submission whose answer was lost to the next one, as multiples of `doubt_grace`; the last one stands for more.
-_RESEND_AFTER = (1, 12, 48, 180)
+#: The first repeat waits for the provider's answer alone, which is asked for after one `doubt_grace`.
+_RESEND_AFTER = (0, 12, 48, 180)
 
 
 @shared_task(name="settle.submit", bind=True, ignore_result=True, base=Bundled)
